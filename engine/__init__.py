@@ -1,0 +1,1 @@
+"""Easel's engine: floors from `foundation` (stdlib only) up to `app` (the composition root)."""

@@ -1,0 +1,1 @@
+"""The community's dialects: prompt JSON and workflow JSON."""

@@ -1,0 +1,1 @@
+"""Parameterisations, schedules, samplers, guidance and conditioning."""

@@ -1,0 +1,1 @@
+"""What every floor stands on: errors, JSON, settings, logging, units. Standard library only."""

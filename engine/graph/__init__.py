@@ -1,0 +1,1 @@
+"""Documents, graphs, node specs, binding, diagnostics and content keys. No torch."""

@@ -1,0 +1,1 @@
+"""Weights with a place: handles, leases and budgets."""

@@ -1,0 +1,1 @@
+"""Nets, architecture detection, key maps, text encoders and checkpoint files."""

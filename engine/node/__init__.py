@@ -1,0 +1,1 @@
+"""The author API: the node decorator, widgets, the context and the registry."""

@@ -1,0 +1,1 @@
+"""Finds node packs, isolates their failures and fills the registry."""

@@ -1,0 +1,1 @@
+"""Plans and runs a typed graph: frontier, steps, result cache, events, cancellation."""

@@ -1,0 +1,1 @@
+"""Files: path confinement, model folders, file headers, digests, artifacts, PNG metadata. No torch."""

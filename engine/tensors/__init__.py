@@ -1,0 +1,1 @@
+"""Values that travel between nodes: layouts, devices, dtypes, noise and resampling."""

@@ -1,0 +1,56 @@
+"""The values that travel over links, with their layouts.
+
+image `(B, H, W, C)` float32 in 0..1 · mask `(B, H, W)` float32 in 0..1, 1 = repaint · latent `(B, C, h, w)` ·
+conditioning tokens `(B, T, D)` · sigmas `(steps + 1,)` descending, ending in 0.
+Node authors annotate with the aliases `Image` and `Mask`; the node floor maps each to its socket type.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NewType
+
+from torch import Tensor
+
+Image = NewType("Image", Tensor)
+Mask = NewType("Mask", Tensor)
+Sigmas = NewType("Sigmas", Tensor)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Latent:
+    """Latent pictures as the autoencoder gives them (not yet multiplied by the scale factor).
+
+    `samples` is `(B, C, h, w)`. `noise_mask` `(B or 1, H, W)` in 0..1 at any size says what to repaint (1) and what to
+    keep (0). `batch_index` names the place of each sample in the batch it was cut from, so that its noise can be
+    redrawn. `empty=True` marks a blank canvas of `h*downscale` by `w*downscale` pixels: a sampler may re-shape it to
+    the channels and the down-scale factor of its model.
+    """
+
+    samples: Tensor
+    noise_mask: Tensor | None = None
+    batch_index: tuple[int, ...] | None = None
+    empty: bool = False
+    downscale: int = 8
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prompt:
+    """One encoded prompt: `tokens` `(B, T, D)`, `pooled` `(B, P)` or None.
+
+    `options` holds what conditioning nodes attach, by fixed names: `area` (h, w, y, x in latent cells),
+    `area_fraction` (the same in 0..1), `mask` `(B, H, W)`, `strength`, `mask_strength`, `start`, `end` (fractions of
+    sampling), `control`.
+    """
+
+    tokens: Tensor
+    pooled: Tensor | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Conditioning:
+    """What a denoiser is asked to paint: one or more prompts, each over its area and range, averaged by weight."""
+
+    prompts: tuple[Prompt, ...]

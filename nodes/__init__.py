@@ -1,0 +1,1 @@
+"""Built-in nodes, one file per family."""
