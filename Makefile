@@ -1,0 +1,49 @@
+# Two commands do everything: `make run` draws a picture, `make test` runs every gate and test.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SOURCES := main.py engine nodes custom_nodes/example training bench tests
+
+.PHONY: run test gates unit test-slow bench format clean
+
+run: $(VENV)/.run-stamp
+	@$(BIN)/python main.py run workflows/text_to_image.json
+	@echo "Change the prompt: $(BIN)/python main.py run workflows/text_to_image.json --set 6.text=\"a large red heart on a white background\""
+	@echo "See every command:  $(BIN)/python main.py --help"
+
+test: gates unit
+
+gates: $(VENV)/.test-stamp
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python tests/gates/file_size.py
+	$(BIN)/deptry .
+
+unit: $(VENV)/.test-stamp
+	$(BIN)/python -m pytest -W error
+
+test-slow: $(VENV)/.test-stamp
+	$(BIN)/python -m pytest -W error -m slow
+
+bench: $(VENV)/.run-stamp
+	$(BIN)/python main.py bench
+
+format: $(VENV)/.test-stamp
+	$(BIN)/ruff format $(SOURCES)
+	$(BIN)/ruff check --fix $(SOURCES)
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.run-stamp: requirements.txt | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+$(VENV)/.test-stamp: requirements.txt requirements-dev.txt | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
