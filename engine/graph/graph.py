@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, NewType, TypeAlias
+from typing import NewType, TypeAlias
 
+from engine.foundation.json import JsonValue as JsonValue
 from engine.graph.spec import NodeSpec
 
 NodeId = NewType("NodeId", str)
-JsonValue: TypeAlias = Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +42,23 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """Nodes whose links all resolve to nodes of the graph, without a cycle; `order` is topological, sources first."""
+    """Nodes in document order. `order` is topological, sources first; it leaves out nodes on a cycle or behind one.
+
+    `cycles` has one cycle per knot of nodes that feed each other, in the direction the data flows. A link may name a
+    node that is not there. Both are faults only of the outputs that depend on them, so `bind` judges them.
+    """
 
     nodes: Mapping[NodeId, Node]
     order: tuple[NodeId, ...]
+    cycles: tuple[tuple[NodeId, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class TypedNode:
-    """A node bound to its spec: `constants` are coerced to the input's type (defaults filled in), `links` are typed."""
+    """A node bound to its spec: `constants` are coerced to the input's type, `links` are typed.
+
+    Optional inputs that the document leaves out are in neither.
+    """
 
     id: NodeId
     spec: NodeSpec
