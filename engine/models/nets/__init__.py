@@ -1,0 +1,1 @@
+"""Plain `nn.Module` nets that keep the key names of the original files."""

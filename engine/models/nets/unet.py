@@ -1,0 +1,190 @@
+"""The UNet of the Stable Diffusion family (SD1, SD2, SDXL), with the key names of the original files.
+
+Source: Ho et al. 2020, Dhariwal and Nichol 2021 (residual blocks), Rombach et al. 2022 (cross-attention). One class
+serves every width and depth: what differs is in `UNetConfig`, which is inferred from the shapes in a file.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from engine.models.nets.attention import SpatialTransformer
+
+
+@dataclass(frozen=True, slots=True)
+class UNetConfig:
+    """Shape of a UNet.
+
+    `channel_mult` and `transformer_depth` have one entry a level, finest first; a depth of 0 means no attention there.
+    Exactly one of `num_heads` (SD1: the same everywhere) and `head_channels` (SD2, SDXL: width of a head) is set.
+    `vector_channels` is the width of the extra conditioning vector `y` (SDXL's sizes, unCLIP's image), None for none.
+    """
+
+    in_channels: int = 4
+    out_channels: int = 4
+    model_channels: int = 320
+    channel_mult: tuple[int, ...] = (1, 2, 4, 4)
+    num_res_blocks: int = 2
+    transformer_depth: tuple[int, ...] = (1, 1, 1, 0)
+    middle_depth: int = 1
+    context_channels: int = 768
+    num_heads: int | None = 8
+    head_channels: int | None = None
+    linear_projection: bool = False
+    vector_channels: int | None = None
+
+    def heads(self, channels: int) -> int:
+        """Number of attention heads on a level of `channels` channels."""
+        if self.head_channels is not None:
+            return channels // self.head_channels
+        assert self.num_heads is not None
+        return self.num_heads
+
+
+def timestep_embedding(timesteps: Tensor, channels: int, max_period: float = 10_000.0) -> Tensor:
+    """Sinusoids `(B, channels)` of `timesteps` `(B,)`: cosines first, then sines; frequencies fall geometrically."""
+    half = channels // 2
+    exponents = torch.arange(half, dtype=torch.float32, device=timesteps.device) / half
+    angles = timesteps.float()[:, None] * torch.exp(-math.log(max_period) * exponents)[None]
+    return torch.cat([angles.cos(), angles.sin()], dim=-1)
+
+
+class ResBlock(nn.Module):
+    """Two convolutions with the time embedding added between them, plus a skip."""
+
+    def __init__(self, channels: int, out_channels: int, embedding_channels: int) -> None:
+        super().__init__()
+        self.in_layers = nn.Sequential(
+            nn.GroupNorm(32, channels), nn.SiLU(), nn.Conv2d(channels, out_channels, 3, padding=1)
+        )
+        self.emb_layers = nn.Sequential(nn.SiLU(), nn.Linear(embedding_channels, out_channels))
+        self.out_layers = nn.Sequential(
+            nn.GroupNorm(32, out_channels),
+            nn.SiLU(),
+            nn.Identity(),
+            nn.Conv2d(out_channels, out_channels, 3, padding=1),
+        )
+        self.skip_connection = nn.Identity() if channels == out_channels else nn.Conv2d(channels, out_channels, 1)
+
+    def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
+        h = self.in_layers(x) + self.emb_layers(embedding)[:, :, None, None]
+        out: Tensor = self.skip_connection(x) + self.out_layers(h)
+        return out
+
+
+class Downsample(nn.Module):
+    """Halves height and width by a strided convolution."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.op = nn.Conv2d(channels, channels, 3, stride=2, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.op(x)
+        return out
+
+
+class Upsample(nn.Module):
+    """Doubles height and width (to `size` where the way down rounded up) and convolves."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels, channels, 3, padding=1)
+
+    def forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
+        out: Tensor = self.conv(F.interpolate(x, size=size, mode="nearest"))
+        return out
+
+
+class Block(nn.Sequential):
+    """A few layers in a row, each fed what it takes besides the feature map."""
+
+    def forward(  # type: ignore[override]  # nn.Sequential takes one input
+        self, x: Tensor, embedding: Tensor, context: Tensor, size: tuple[int, int] | None = None
+    ) -> Tensor:
+        for layer in self:
+            if isinstance(layer, ResBlock):
+                x = layer(x, embedding)
+            elif isinstance(layer, SpatialTransformer):
+                x = layer(x, context)
+            elif isinstance(layer, Upsample):
+                x = layer(x, size or (2 * x.shape[-2], 2 * x.shape[-1]))
+            else:
+                x = layer(x)
+        return x
+
+
+class UNet(nn.Module):
+    """Predicts epsilon or v from a noisy latent."""
+
+    def __init__(self, config: UNetConfig) -> None:
+        super().__init__()
+        self.config = config
+        width, embedding = config.model_channels, 4 * config.model_channels
+        self.time_embed = nn.Sequential(nn.Linear(width, embedding), nn.SiLU(), nn.Linear(embedding, embedding))
+        if config.vector_channels is not None:
+            self.label_emb = nn.Sequential(
+                nn.Sequential(nn.Linear(config.vector_channels, embedding), nn.SiLU(), nn.Linear(embedding, embedding))
+            )
+        self.input_blocks = nn.ModuleList([Block(nn.Conv2d(config.in_channels, width, 3, padding=1))])
+        channels, skips = width, [width]
+        for level, mult in enumerate(config.channel_mult):
+            for _ in range(config.num_res_blocks):
+                self.input_blocks.append(self._level(channels, mult * width, level))
+                channels = mult * width
+                skips.append(channels)
+            if level < len(config.channel_mult) - 1:
+                self.input_blocks.append(Block(Downsample(channels)))
+                skips.append(channels)
+        middle: list[nn.Module] = [ResBlock(channels, channels, embedding)]
+        if config.middle_depth:
+            middle.append(self._transformer(channels, config.middle_depth))
+        self.middle_block = Block(*middle, ResBlock(channels, channels, embedding))
+        self.output_blocks = nn.ModuleList()
+        for level, mult in reversed(list(enumerate(config.channel_mult))):
+            for index in range(config.num_res_blocks + 1):
+                block = self._level(channels + skips.pop(), mult * width, level)
+                channels = mult * width
+                if level and index == config.num_res_blocks:
+                    block.append(Upsample(channels))
+                self.output_blocks.append(block)
+        self.out = nn.Sequential(
+            nn.GroupNorm(32, channels), nn.SiLU(), nn.Conv2d(channels, config.out_channels, 3, padding=1)
+        )
+
+    def forward(self, x: Tensor, timesteps: Tensor, context: Tensor, y: Tensor | None = None) -> Tensor:
+        """The prediction `(B, C_out, h, w)` for `x` `(B, C, h, w)`.
+
+        `timesteps` `(B,)` in 0..999 (fractions allowed), `context` `(B, T, D)`, `y` `(B, V)` where the net takes it.
+        """
+        embedding = self.time_embed(timestep_embedding(timesteps, self.config.model_channels).to(x.dtype))
+        if self.config.vector_channels is not None:
+            embedding = embedding + self.label_emb(y)
+        skips: list[Tensor] = []
+        for block in self.input_blocks:
+            x = block(x, embedding, context)
+            skips.append(x)
+        x = self.middle_block(x, embedding, context)
+        for block in self.output_blocks:
+            x = torch.cat([x, skips.pop()], dim=1)
+            size = (skips[-1].shape[-2], skips[-1].shape[-1]) if skips else None
+            x = block(x, embedding, context, size)
+        out: Tensor = self.out(x)
+        return out
+
+    def _level(self, channels: int, out_channels: int, level: int) -> Block:
+        layers: list[nn.Module] = [ResBlock(channels, out_channels, 4 * self.config.model_channels)]
+        if self.config.transformer_depth[level]:
+            layers.append(self._transformer(out_channels, self.config.transformer_depth[level]))
+        return Block(*layers)
+
+    def _transformer(self, channels: int, depth: int) -> SpatialTransformer:
+        config = self.config
+        return SpatialTransformer(
+            channels, config.context_channels, config.heads(channels), depth, config.linear_projection
+        )
