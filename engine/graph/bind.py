@@ -68,7 +68,8 @@ def bind(
         node = graph.nodes.get(node_id)
         return None if node is None else (node, specs.get(node.type))
 
-    for node in _reached(graph, specs, roots):
+    reached = _reached(graph, specs, roots)
+    for node in reached:
         spec = specs.get(node.type)
         if spec is None:
             found = [_unknown_type(suggest(node.type, specs)).at(node)]
@@ -76,12 +77,15 @@ def bind(
             typed[node.id], found = bind_node(node, spec, source_of, files, suggest=suggest)
         if found:
             faults[node.id] = found
-    for cycle in graph.cycles:
-        if cycle[0] in typed or cycle[0] in faults:
+    order = graph.order
+    if graph.cycles:  # found again, because links that no spec declares close no circle
+        sources = {node.id: dependencies(node, specs.get(node.type)) for node in reached}
+        order = topology.order(sources)
+        for cycle in topology.cycles(sources):
             faults.setdefault(cycle[0], []).append(_cycle(cycle, graph).at(graph.nodes[cycle[0]]))
-    sound = _sound(graph, typed, faults)
+    sound = _sound(order, typed, faults)
     return Binding(
-        _runnable(typed, graph.order, [node for node in roots if node in sound]),
+        _runnable(typed, order, [node for node in roots if node in sound]),
         tuple(fault for node in graph.nodes for fault in faults.get(node, ())),
     )
 
@@ -110,11 +114,11 @@ def _reached(graph: Graph, specs: Mapping[str, NodeSpec], roots: Sequence[NodeId
 
 
 def _sound(
-    graph: Graph, typed: Mapping[NodeId, TypedNode], faults: Mapping[NodeId, Sequence[Diagnostic]]
+    order: Sequence[NodeId], typed: Mapping[NodeId, TypedNode], faults: Mapping[NodeId, Sequence[Diagnostic]]
 ) -> set[NodeId]:
     """The nodes without a fault in themselves or above; those behind a cycle are in no order and so drop out."""
     sound: set[NodeId] = set()
-    for node_id in graph.order:
+    for node_id in order:
         node = typed.get(node_id)
         if node and node_id not in faults and all(link.source in sound for link in node.links.values()):
             sound.add(node_id)

@@ -16,13 +16,13 @@ SourceOf: TypeAlias = Callable[[NodeId], tuple[Node, NodeSpec | None] | None]
 """The node of an id with its spec; a node of unknown type has no spec, an unknown node is None."""
 
 
-def dependencies(node: Node, spec: NodeSpec | None) -> set[NodeId]:
-    """The nodes that `node` takes inputs from. Inputs that its spec does not declare count for nothing."""
-    return {
+def dependencies(node: Node, spec: NodeSpec | None) -> list[NodeId]:
+    """The sources of the links of `node`; a link that its spec does not declare counts for nothing."""
+    return [
         item.source
         for name, item in node.inputs.items()
         if isinstance(item, Link) and (spec is None or spec.dynamic_inputs or spec.input(name) is not None)
-    }
+    ]
 
 
 def bind_node(
