@@ -72,7 +72,7 @@ SPECS = {
 Bind = Callable[..., Binding]
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def specs() -> Mapping[str, NodeSpec]:
     return SPECS
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from engine.graph.bind import BindError, bind
 from engine.graph.bind_node import bind_node
@@ -140,6 +142,28 @@ def test_a_node_made_at_run_time_may_be_handed_a_ready_value(specs):
     node = Node("1", "Save", {"samples": Constant(object())})
     assert bind_node(node, specs["Save"], lambda _: None, lambda _: [], in_memory=True)[1] == []
     assert bind_node(node, specs["Save"], lambda _: None, lambda _: [])[1][0].code == "bad_linked_input"
+
+
+names = st.sampled_from("abcd")
+given_inputs = st.dictionaries(
+    st.sampled_from(["value", "samples", "first", "n", "c", "size", "steps", "ckpt_name"]),
+    st.builds(Link, names, st.integers(-1, 2))
+    | st.builds(Constant, st.none() | st.integers() | st.floats() | st.text(max_size=3) | st.lists(st.none())),
+)
+types = st.sampled_from(["Pass", "Show", "Save", "Any", "Empty", "Checked", "KSampler", "Gone"])
+
+
+@given(st.dictionaries(names, st.tuples(types, given_inputs)))
+def test_any_graph_binds_to_faults_or_to_a_closed_ordered_part(specs, drawn):
+    nodes = {key: Node(key, kind, inputs) for key, (kind, inputs) in drawn.items()}
+    binding = bind(build(PromptDocument(nodes)), specs, files=lambda _: ["a"])
+    assert binding.diagnostics or binding.graph
+    assert all(str(fault) for fault in binding.diagnostics)
+    if binding.graph:
+        place = {node: number for number, node in enumerate(binding.graph.order)}
+        assert set(binding.graph.targets) <= set(place) == set(binding.graph.nodes)
+        for node in binding.graph.nodes.values():
+            assert all(place[link.source] < place[node.id] for link in node.links.values())
 
 
 def chain(count: int) -> dict:
