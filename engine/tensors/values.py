@@ -7,9 +7,8 @@ Node authors annotate with the aliases `Image` and `Mask`; the node floor maps e
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, NewType
+from dataclasses import dataclass
+from typing import NewType
 
 from torch import Tensor
 
@@ -37,20 +36,14 @@ class Latent:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prompt:
-    """One encoded prompt: `tokens` `(B, T, D)`, `pooled` `(B, P)` or None.
-
-    `options` holds what conditioning nodes attach, by fixed names: `area` (h, w, y, x in latent cells),
-    `area_fraction` (the same in 0..1), `mask` `(B, H, W)`, `strength`, `mask_strength`, `start`, `end` (fractions of
-    sampling), `control`.
-    """
+    """One encoded prompt: `tokens` `(B, T, D)`, `pooled` `(B, P)` or None."""
 
     tokens: Tensor
     pooled: Tensor | None = None
-    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Conditioning:
-    """What a denoiser is asked to paint: one or more prompts, each over its area and range, averaged by weight."""
+    """What a denoiser is asked to paint: one or more prompts, whose estimates are averaged."""
 
     prompts: tuple[Prompt, ...]

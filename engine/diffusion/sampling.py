@@ -1,0 +1,214 @@
+"""Sampling a latent: the rules around a sampler that make it the job a user asked for.
+
+`sample` is a generator too: it yields each evaluation for the driver to compute and returns the latent.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Generator, Iterable
+from dataclasses import dataclass, field, replace
+from typing import ClassVar, TypeVar
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from engine.diffusion.denoiser import Denoiser
+from engine.diffusion.guidance import ClassifierFreeGuidance
+from engine.diffusion.parameterisation import NoiseLevels
+from engine.diffusion.samplers import SAMPLERS, Evaluate, SamplerSpec
+from engine.diffusion.schedules import SCHEDULES
+from engine.foundation.errors import EaselError
+from engine.tensors.noise import BrownianNoise, GaussianNoise, NoiseSource, initial_noise
+from engine.tensors.values import Conditioning, Latent
+
+INPAINT_SEED_OFFSET = 41  # so that fresh noise over kept regions is not the noise of the picture
+
+T = TypeVar("T")
+
+
+class SamplingError(EaselError):
+    """A latent that the model cannot sample."""
+
+    code: ClassVar[str] = "bad_latent"
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """Which part of which schedule to run.
+
+    `denoise` below 1 runs the last `steps` of a schedule of `steps / denoise`. `start` and `end` cut the schedule of
+    `steps` further; `to_zero` ends a schedule that was cut at 0, so no noise is left over.
+    """
+
+    steps: int
+    sampler: str = "euler"
+    schedule: str = "normal"
+    denoise: float = 1.0
+    start: int = 0
+    end: int | None = None
+    to_zero: bool = True
+
+    def sigmas(self, levels: NoiseLevels) -> list[float]:
+        """The sigmas to visit, descending; empty or a single one if there is nothing to do."""
+        if self.denoise <= 0:
+            return []
+        if self.denoise > 0.9999:
+            sigmas = self._whole(levels, self.steps)
+        else:
+            sigmas = self._whole(levels, int(self.steps / self.denoise))[-(self.steps + 1) :]
+        if self.end is not None and self.end < len(sigmas) - 1:
+            sigmas = sigmas[: self.end + 1]
+            if self.to_zero:
+                sigmas = [*sigmas[:-1], 0.0]
+        return sigmas[self.start :]
+
+    def _whole(self, levels: NoiseLevels, steps: int) -> list[float]:
+        schedule = SCHEDULES[self.schedule]
+        if SAMPLERS[self.sampler].drops_second_last:
+            sigmas = schedule(levels, steps + 1)
+            return [*sigmas[:-2], sigmas[-1]]
+        return schedule(levels, steps)
+
+
+@dataclass(slots=True, eq=False)
+class Evaluation:
+    """One evaluation of the guided net on scaled latents, for the driver to compute."""
+
+    guidance: ClassifierFreeGuidance
+    x: Tensor
+    sigma: float
+    step: int
+    total: int
+    inpaint: Inpaint | None = None
+    _estimate: Tensor | None = field(default=None, init=False)
+
+    def compute(self) -> Tensor:
+        """The denoised estimate `(B, C, h, w)`, scaled."""
+        x = self.x if self.inpaint is None else self.inpaint.before(self.x, self.sigma)
+        denoised = self.guidance.denoise(x, self.sigma)
+        self._estimate = denoised if self.inpaint is None else self.inpaint.after(denoised)
+        return self._estimate
+
+    def preview(self) -> Tensor | None:
+        """The estimate in the autoencoder's scale, None before `compute`."""
+        if self._estimate is None:
+            return None
+        return self._estimate / self.guidance.denoiser.latents.scale_factor
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Inpaint:
+    """Repaints where `mask` is 1 and keeps `kept` where it is 0, by blending before and after each evaluation.
+
+    `mask` `(B or 1, 1, h, w)`, `kept` and `noise` `(B, C, h, w)`, scaled (Lugmayr et al. 2022, section 4.1, one pass).
+    """
+
+    mask: Tensor
+    kept: Tensor
+    noise: Callable[[], Tensor]
+
+    def before(self, x: Tensor, sigma: float) -> Tensor:
+        """`x` with the kept part at its own noise level."""
+        return x * self.mask + (self.kept + sigma * self.noise()) * (1 - self.mask)
+
+    def after(self, denoised: Tensor) -> Tensor:
+        """The estimate with the kept part as it was."""
+        return denoised * self.mask + self.kept * (1 - self.mask)
+
+
+def sample(
+    model: Denoiser,
+    positive: Conditioning,
+    negative: Conditioning,
+    latent: Latent,
+    *,
+    seed: int,
+    cfg: float,
+    steps: Steps,
+    add_noise: bool = True,
+) -> Generator[Evaluation, Tensor, Latent]:
+    """Sample `latent` from the first sigma of `steps` down to the last.
+
+    Noise is drawn for the whole batch from `seed`; without `add_noise` the latent is taken to hold its noise already.
+    Raises `SamplingError` for a latent with another number of channels than the model's.
+    """
+    latent = _fitted(latent, model)
+    sigmas = steps.sigmas(model.levels)
+    if len(sigmas) < 2:
+        return latent
+    spec = SAMPLERS[steps.sampler]
+    scale = model.latents.scale_factor
+    kept = latent.samples.float() * scale
+    noise = initial_noise(kept.shape, seed, latent.batch_index) if add_noise else torch.zeros_like(kept)
+    inpaint = _inpaint(latent, kept, noise, seed, spec)
+    guidance = ClassifierFreeGuidance(model, positive, negative, cfg)
+    x = kept + noise * _spread(sigmas[0], model.levels)
+    sampler = spec.start(x, sigmas, _noise_source(spec.noise, x, sigmas, seed))
+    try:
+        request = next(sampler)
+        while True:
+            denoised = yield _evaluation(request, guidance, len(sigmas) - 1, inpaint)
+            request = sampler.send(denoised)
+    except StopIteration as stop:
+        return replace(latent, samples=stop.value / scale, empty=False, downscale=model.latents.downscale)
+
+
+def drive(sampling: Generator[Evaluation, Tensor, T], log: Iterable[Tensor] = ()) -> T:
+    """Run a sampling to its end. Answers in `log` are used for the first evaluations instead of computing them."""
+    answers = iter(log)
+    try:
+        request = next(sampling)
+        while True:
+            answer = next(answers, None)
+            request = sampling.send(request.compute() if answer is None else answer)
+    except StopIteration as stop:
+        result: T = stop.value
+        return result
+
+
+def _evaluation(request: Evaluate, guidance: ClassifierFreeGuidance, total: int, inpaint: Inpaint | None) -> Evaluation:
+    return Evaluation(guidance, request.x, request.sigma, request.step, total, inpaint)
+
+
+def _fitted(latent: Latent, model: Denoiser) -> Latent:
+    """A blank canvas in the model's channels and cells; any other latent must have them already."""
+    channels, downscale = model.latents.channels, model.latents.downscale
+    batch, own_channels, height, width = latent.samples.shape
+    if latent.empty and (own_channels, latent.downscale) != (channels, downscale):
+        height, width = (max(1, side * latent.downscale // downscale) for side in (height, width))
+        return replace(latent, samples=torch.zeros(batch, channels, height, width), downscale=downscale)
+    if own_channels != channels:
+        raise SamplingError(
+            "this latent is of another model",
+            expected=f"{channels} channels",
+            got=f"shape {tuple(latent.samples.shape)}",
+            hint="Encode the picture with the VAE that belongs to the checkpoint.",
+        )
+    return latent
+
+
+def _spread(sigma: float, levels: NoiseLevels) -> float:
+    """Standard deviation of the initial noise: at the top level the picture's own variance of 1 is added."""
+    at_top = sigma > levels.sigma_max or math.isclose(sigma, levels.sigma_max, rel_tol=1e-5)
+    return math.sqrt(1 + sigma * sigma) if at_top else sigma
+
+
+def _noise_source(kind: str | None, x: Tensor, sigmas: list[float], seed: int) -> NoiseSource:
+    if kind == "brownian":
+        return BrownianNoise(x, min(sigma for sigma in sigmas if sigma > 0), max(sigmas), seed)
+    return GaussianNoise(x, seed)
+
+
+def _inpaint(latent: Latent, kept: Tensor, noise: Tensor, seed: int, spec: SamplerSpec) -> Inpaint | None:
+    if latent.noise_mask is None:
+        return None
+    mask = latent.noise_mask.float().reshape(-1, 1, *latent.noise_mask.shape[-2:])
+    mask = F.interpolate(mask, size=kept.shape[-2:], mode="bilinear")
+    if len(mask) != len(kept):
+        mask = mask.repeat(-(-len(kept) // len(mask)), 1, 1, 1)[: len(kept)]
+    if not spec.fresh_inpaint_noise:
+        return Inpaint(mask, kept, lambda: noise)
+    fresh = GaussianNoise(kept, seed + INPAINT_SEED_OFFSET)
+    return Inpaint(mask, kept, lambda: fresh(0.0, 0.0))

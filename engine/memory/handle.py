@@ -1,0 +1,37 @@
+"""Weights with a place: a net that is put on its device for as long as it is used."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Generic, TypeVar
+
+import torch
+from torch import nn
+
+Net = TypeVar("Net", bound=nn.Module)
+
+
+class ModelHandle(Generic[Net]):
+    """A net and the device it computes on. The weights may rest elsewhere between leases."""
+
+    def __init__(self, net: Net, device: torch.device) -> None:
+        self._net = net.eval().requires_grad_(False)
+        self.device = device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The type the net computes in."""
+        return next(self._net.parameters()).dtype
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all weights."""
+        return sum(weight.nbytes for weight in self._net.state_dict().values())
+
+    @contextmanager
+    def lease(self) -> Iterator[Net]:
+        """The net with its weights on the device, without gradients."""
+        self._net.to(self.device)
+        with torch.inference_mode():
+            yield self._net

@@ -1,0 +1,1 @@
+"""Text encoders: tokens, prompt weights and the encoders themselves."""

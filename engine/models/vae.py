@@ -1,0 +1,74 @@
+"""The autoencoder as nodes use it: pictures in 0..1 to latents and back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from engine.foundation.errors import EaselError
+from engine.memory.handle import ModelHandle
+from engine.models.nets.autoencoder import Autoencoder
+from engine.tensors.values import Image
+
+
+class VaeError(EaselError):
+    """A picture or latent that an autoencoder cannot take."""
+
+    code: ClassVar[str] = "bad_vae_input"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Vae:
+    """Encodes and decodes one picture at a time, so that memory does not grow with the batch."""
+
+    socket: ClassVar[str] = "VAE"
+
+    net: ModelHandle[Autoencoder]
+    downscale: int
+    latent_channels: int
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the weights."""
+        return self.net.nbytes
+
+    def encode(self, pixels: Tensor) -> Tensor:
+        """Latents `(B, C, H / f, W / f)` (the mean, not scaled) of pictures `(B, H, W, 3)` in 0..1.
+
+        Pictures whose sides are no multiple of the factor are cropped about their centre.
+        """
+        pixels = self.crop(pixels)[..., :3]
+        with self.net.lease() as net:
+            parts = [net.encode(self._placed(picture[None].movedim(-1, 1)) * 2 - 1)[0] for picture in pixels]
+        return torch.cat(parts).float().cpu()
+
+    def decode(self, samples: Tensor) -> Image:
+        """Pictures `(B, h * f, w * f, 3)` in 0..1 of latents `(B, C, h, w)`."""
+        if samples.ndim != 4 or samples.shape[1] != self.latent_channels:
+            raise VaeError(
+                "these latents are of another model",
+                expected=f"{self.latent_channels} channels",
+                got=f"shape {tuple(samples.shape)}",
+                hint="Use the VAE that belongs to the checkpoint.",
+            )
+        with self.net.lease() as net:
+            parts = [net.decode(self._placed(sample[None])) for sample in samples]
+        return Image((torch.cat(parts).float().cpu().movedim(1, -1) / 2 + 0.5).clamp(0, 1))
+
+    def crop(self, pixels: Tensor) -> Tensor:
+        """`pixels` `(B, H, W, ...)` cut about the centre to multiples of the factor."""
+        height, width = (size // self.downscale * self.downscale for size in pixels.shape[1:3])
+        if not height or not width:
+            raise VaeError(
+                "the picture is too small",
+                expected=f"at least {self.downscale} x {self.downscale} pixels",
+                got=f"{pixels.shape[2]} x {pixels.shape[1]}",
+            )
+        top, left = (pixels.shape[1] - height) // 2, (pixels.shape[2] - width) // 2
+        return pixels[:, top : top + height, left : left + width]
+
+    def _placed(self, tensor: Tensor) -> Tensor:
+        return tensor.to(self.net.device, self.net.dtype)
