@@ -25,9 +25,9 @@ Stochastic: TypeAlias = Callable[[Tensor, list[float], NoiseSource], Sampler]
 class SamplerSpec:
     """A sampler and what whoever drives it must know.
 
-    `noise` is the kind of fresh noise that a stochastic one takes, None for a deterministic one. `drops_second_last` asks for one more
-    level, of which the one before the last is then left out. `fresh_inpaint_noise` keeps kept regions under noise of
-    their own.
+    `noise` is the kind of fresh noise a stochastic one takes, None for a deterministic one. `drops_second_last` asks
+    for one more level, of which the one before the last is then left out. `fresh_inpaint_noise` keeps kept regions
+    under noise of their own.
     """
 
     start: Stochastic

@@ -1,0 +1,130 @@
+"""Results on disk: a file exists, whole and under its final name, before anybody is told of it."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from engine.foundation.errors import EaselError
+from engine.store.confine import resolve
+
+MEDIA_TYPES = {".png": "image/png", ".jpg": "image/jpeg", ".webp": "image/webp", ".latent": "application/octet-stream"}
+
+
+class StoreError(EaselError):
+    """A result that could not be written; nothing of it is left behind."""
+
+    code: ClassVar[str] = "store_failed"
+
+
+class DiskFullError(StoreError):
+    """There is no room for a result."""
+
+    code: ClassVar[str] = "disk_full"
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """A result: `filename` in `subfolder` of the folder `type` (`output` or `temp`), with size and digest."""
+
+    path: Path
+    filename: str
+    subfolder: str
+    type: Literal["output", "temp"]
+    size: int
+    sha256: str
+    media_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactStore:
+    """Writes results below one folder for each type."""
+
+    roots: Mapping[str, Path]
+
+    def save(
+        self, data: bytes, prefix: str, suffix: str, place: Literal["output", "temp"], size: tuple[int, int] = (0, 0)
+    ) -> Artifact:
+        """Write `data` as `prefix_00001_suffix`, with the next free number.
+
+        `prefix` may hold folders and `%year% %month% %day% %hour% %minute% %second% %width% %height%`. Raises
+        `PathError` for a prefix that leads out of the folder, `DiskFullError`, or `StoreError`.
+        """
+        root = self.roots[place]
+        try:
+            root.mkdir(parents=True, exist_ok=True)
+            target = resolve(root, _filled(prefix, size))
+            target.parent.mkdir(parents=True, exist_ok=True)
+            path = _write(target.parent, target.name, suffix, data)
+        except OSError as error:
+            raise _failure(error, prefix) from error
+        return Artifact(
+            path,
+            path.name,
+            "" if path.parent == root.resolve() else path.parent.relative_to(root.resolve()).as_posix(),
+            place,
+            len(data),
+            sha256(data).hexdigest(),
+            MEDIA_TYPES.get(suffix, "application/octet-stream"),
+        )
+
+
+def _write(folder: Path, stem: str, suffix: str, data: bytes) -> Path:
+    """Write to a temporary name, bring it to disk, then link it to the first free number: two savers never collide."""
+    handle, partial = tempfile.mkstemp(dir=folder, prefix=".", suffix=".part")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        number = _last_number(folder, stem) + 1
+        while True:
+            path = folder / f"{stem}_{number:05}_{suffix}"
+            try:
+                os.link(partial, path)
+                break
+            except FileExistsError:
+                number += 1
+        path.chmod(0o644)
+    finally:
+        Path(partial).unlink(missing_ok=True)
+    _sync_folder(folder)
+    return path
+
+
+def _last_number(folder: Path, stem: str) -> int:
+    pattern = re.compile(re.escape(stem) + r"_(\d+)_")
+    found = (pattern.match(item.name) for item in folder.iterdir())
+    return max((int(match[1]) for match in found if match), default=0)
+
+
+def _sync_folder(folder: Path) -> None:
+    if os.name == "posix":  # elsewhere folders cannot be opened, and renames are durable on their own
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def _filled(prefix: str, size: tuple[int, int]) -> str:
+    now = datetime.now()
+    values = {"year": str(now.year), "width": str(size[0]), "height": str(size[1])}
+    values |= {name: f"{getattr(now, name):02}" for name in ("month", "day", "hour", "minute", "second")}
+    for name, value in values.items():
+        prefix = prefix.replace(f"%{name}%", value)
+    return prefix
+
+
+def _failure(error: OSError, prefix: str) -> StoreError:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return DiskFullError("the disk is full", where=prefix, hint="Free some space or choose another output folder.")
+    return StoreError("the result cannot be written", where=prefix, got=error.strerror or str(error))

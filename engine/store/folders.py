@@ -1,0 +1,156 @@
+"""The folders of model files and of input pictures, by kind, as the community lays them out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import yaml
+
+from engine.foundation.errors import EaselError
+from engine.foundation.settings import Settings
+from engine.store.confine import annotation, resolve
+
+WEIGHTS = frozenset({".safetensors", ".sft", ".ckpt", ".pt", ".pth", ".bin"})
+PICTURES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tiff"})
+KINDS: Mapping[str, tuple[str, ...]] = {
+    **{
+        kind: (kind,)
+        for kind in (
+            "checkpoints",
+            "vae",
+            "vae_approx",
+            "loras",
+            "controlnet",
+            "embeddings",
+            "upscale_models",
+            "latent_upscale_models",
+            "clip_vision",
+            "gligen",
+            "style_models",
+            "hypernetworks",
+            "configs",
+            "photomaker",
+            "classifiers",
+            "model_patches",
+            "audio_encoders",
+            "diffusers",
+        )
+    },
+    "text_encoders": ("text_encoders", "clip"),
+    "clip": ("text_encoders", "clip"),
+    "diffusion_models": ("diffusion_models", "unet"),
+    "unet": ("diffusion_models", "unet"),
+}
+_A1111_KINDS = {"VAE": "vae", "Lora": "loras", "ESRGAN": "upscale_models", "ControlNet": "controlnet"}
+
+
+class FolderError(EaselError):
+    """A file or a folder kind that does not exist, or a list of folders that cannot be read."""
+
+    code: ClassVar[str] = "missing_file"
+
+
+@dataclass(frozen=True, slots=True)
+class Folders:
+    """Roots by folder kind. `input` holds pictures and latents, `output` and `temp` what was made."""
+
+    roots: Mapping[str, tuple[Path, ...]]
+
+    def list(self, kind: str) -> tuple[str, ...]:
+        """Names of the files of a kind, sorted, with forward slashes; later roots add what earlier ones lack."""
+        names: set[str] = set()
+        for root in self.roots.get(kind, ()):
+            names.update(_top_level(root) if kind in ("input", "output", "temp") else _tree(root, _suffixes(kind)))
+        return tuple(sorted(names))
+
+    def find(self, kind: str, name: str) -> Path:
+        """The file called `name` in the first root that has it. Raises `FolderError` or `PathError`."""
+        if kind == "input":
+            name, place = annotation(name)
+            kind = place or kind
+        for root in self.roots.get(kind, ()):
+            path = resolve(root, name)
+            if path.is_file():
+                return path
+        known = self.list(kind)
+        hint = f"There are: {', '.join(known[:10])}." if known else f"Put files into models/{kind}."
+        raise FolderError(f"there is no such file in {kind}", got=name, hint=hint)
+
+    def fingerprint(self, kind: str, name: str) -> str:
+        """A token that changes with the file: its path, size, time of change and inode. Empty if it does not exist."""
+        try:
+            path = self.find(kind, name)
+        except EaselError:
+            return ""
+        stat = path.stat()
+        return f"{path}|{stat.st_size}|{stat.st_mtime_ns}|{stat.st_ino}"
+
+
+def folders(settings: Settings) -> Folders:
+    """The folders of `settings`: its own first, then those of its extra lists in order."""
+    roots: dict[str, list[Path]] = {kind: [settings.models / name for name in names] for kind, names in KINDS.items()}
+    for path in settings.extra_model_paths:
+        for kind, extra, first in _read_extra(path):
+            known = roots.setdefault(kind, [])
+            known.insert(0, extra) if first else known.append(extra)
+    places = {"input": settings.input, "output": settings.output, "temp": settings.temp}
+    return Folders(
+        {kind: tuple(dict.fromkeys(paths)) for kind, paths in roots.items()}
+        | {kind: (path,) for kind, path in places.items()}
+    )
+
+
+def _read_extra(path: Path) -> Iterable[tuple[str, Path, bool]]:
+    """The community's `extra_model_paths.yaml`: sections with `base_path`, `is_default` and folders by kind.
+
+    A folder list may have several lines. Paths are relative to `base_path`, and that to the file.
+    """
+    try:
+        content = yaml.safe_load(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise FolderError(
+            "this list of model folders cannot be read", where=path.name, got=str(error).splitlines()[0]
+        ) from error
+    if content is None:
+        return
+    if not isinstance(content, dict) or not all(isinstance(section, dict | None) for section in content.values()):
+        raise FolderError("this is no list of model folders", where=path.name, expected="sections of folders by kind")
+    for section in content.values():
+        yield from _section(dict(section or {}), path)
+
+
+def _section(section: dict[str, Any], path: Path) -> Iterable[tuple[str, Path, bool]]:
+    base = path.parent / _expanded(str(section.pop("base_path", "") or ""))
+    first = bool(section.pop("is_default", False))
+    for name, lines in section.items():
+        kind = _A1111_KINDS.get(name, name)
+        for line in str(lines or "").splitlines():
+            if line.strip():
+                for known in KINDS if kind in ("clip", "text_encoders", "unet", "diffusion_models") else (kind,):
+                    if known == kind or kind in KINDS.get(known, ()):
+                        yield known, (base / _expanded(line.strip())).absolute(), first
+
+
+def _expanded(text: str) -> Path:
+    return Path(os.path.expandvars(text)).expanduser()
+
+
+def _suffixes(kind: str) -> frozenset[str]:
+    return frozenset({".yaml", ".yml", ".json"}) if kind == "configs" else WEIGHTS
+
+
+def _tree(root: Path, suffixes: frozenset[str]) -> Iterable[str]:
+    for folder, inner, names in os.walk(root, followlinks=True):
+        inner[:] = [name for name in inner if not name.startswith(".")]
+        for name in names:
+            if Path(name).suffix.lower() in suffixes:
+                yield (Path(folder) / name).relative_to(root).as_posix()
+
+
+def _top_level(root: Path) -> Iterable[str]:
+    if root.is_dir():
+        yield from (item.name for item in root.iterdir() if item.is_file() and not item.name.startswith("."))
