@@ -1,7 +1,8 @@
 """The denoiser: one convention over every way a net was trained.
 
-A denoiser maps `(x, sigma, conditioning)` to the denoised estimate. A net that predicts epsilon sees `x / sqrt(1 +
-sigma^2)` and answers with the noise, so the estimate is `x - sigma * epsilon` (Karras et al. 2022, section 5).
+A denoiser maps `(x, sigma, conditioning)` to the denoised estimate. The net sees `x / sqrt(1 + sigma^2)`. One that
+predicts epsilon answers with the noise, so the estimate is `x - sigma * epsilon` (Karras et al. 2022, section 5); one
+that predicts v, with a mixture of noise and picture (Salimans and Ho 2022, appendix D).
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from engine.diffusion.parameterisation import NoiseLevels
+from engine.diffusion.parameterisation import NoiseLevels, scaled_linear
 from engine.memory.handle import ModelHandle
+from engine.models.checkpoint import Checkpoint, Prediction
 from engine.models.nets.unet import UNet
 
 
@@ -29,13 +31,14 @@ class LatentFormat:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Denoiser:
-    """A UNet that predicts epsilon, with the noise levels and the latents it was trained on."""
+    """A UNet with what it predicts, and the noise levels and the latents it was trained on."""
 
     socket: ClassVar[str] = "MODEL"
 
     net: ModelHandle[UNet]
     levels: NoiseLevels
     latents: LatentFormat
+    prediction: Prediction = "epsilon"
 
     @property
     def nbytes(self) -> int:
@@ -48,5 +51,13 @@ class Denoiser:
         with self.net.lease() as net:
             device, dtype = self.net.device, self.net.dtype
             scaled = (x / math.sqrt(1 + sigma * sigma)).to(device, dtype)
-            epsilon: Tensor = net(scaled, timesteps.to(device), tokens.to(device, dtype))
-        return x - sigma * epsilon.to(x)
+            predicted: Tensor = net(scaled, timesteps.to(device), tokens.to(device, dtype)).to(x)
+        if self.prediction == "v":
+            return x / (1 + sigma * sigma) - predicted * (sigma / math.sqrt(1 + sigma * sigma))
+        return x - sigma * predicted
+
+
+def denoiser_of(checkpoint: Checkpoint) -> Denoiser:
+    """The denoiser in a checkpoint of the Stable Diffusion 1.x family."""
+    latents = LatentFormat(checkpoint.latent_channels, checkpoint.scale_factor, checkpoint.downscale)
+    return Denoiser(checkpoint.unet, scaled_linear(), latents, checkpoint.prediction)

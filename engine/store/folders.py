@@ -45,6 +45,14 @@ KINDS: Mapping[str, tuple[str, ...]] = {
     "diffusion_models": ("diffusion_models", "unet"),
     "unet": ("diffusion_models", "unet"),
 }
+_PLACES = frozenset({"input", "latents", "output", "temp"})
+_SUFFIXES: Mapping[str, frozenset[str]] = {
+    "configs": frozenset({".yaml", ".yml", ".json"}),
+    "input": PICTURES,
+    "output": PICTURES,
+    "temp": PICTURES,
+    "latents": frozenset({".latent"}),
+}
 _A1111_KINDS = {"VAE": "vae", "Lora": "loras", "ESRGAN": "upscale_models", "ControlNet": "controlnet"}
 
 
@@ -56,7 +64,7 @@ class FolderError(EaselError):
 
 @dataclass(frozen=True, slots=True)
 class Folders:
-    """Roots by folder kind. `input` holds pictures and latents, `output` and `temp` what was made."""
+    """Roots by folder kind; the kinds `input` (pictures), `latents`, `output` and `temp` are no model folders."""
 
     roots: Mapping[str, tuple[Path, ...]]
 
@@ -64,12 +72,13 @@ class Folders:
         """Names of the files of a kind, sorted, with forward slashes; later roots add what earlier ones lack."""
         names: set[str] = set()
         for root in self.roots.get(kind, ()):
-            names.update(_top_level(root) if kind in ("input", "output", "temp") else _tree(root, _suffixes(kind)))
+            suffixes = _suffixes(kind)
+            names.update(_top_level(root, suffixes) if kind in _PLACES else _tree(root, suffixes))
         return tuple(sorted(names))
 
     def find(self, kind: str, name: str) -> Path:
         """The file called `name` in the first root that has it. Raises `FolderError` or `PathError`."""
-        if kind == "input":
+        if kind in _PLACES:
             name, place = annotation(name)
             kind = place or kind
         for root in self.roots.get(kind, ()):
@@ -97,7 +106,12 @@ def folders(settings: Settings) -> Folders:
         for kind, extra, first in _read_extra(path):
             known = roots.setdefault(kind, [])
             known.insert(0, extra) if first else known.append(extra)
-    places = {"input": settings.input, "output": settings.output, "temp": settings.temp}
+    places = {
+        "input": settings.input,
+        "latents": settings.input,
+        "output": settings.output,
+        "temp": settings.temp,
+    }
     return Folders(
         {kind: tuple(dict.fromkeys(paths)) for kind, paths in roots.items()}
         | {kind: (path,) for kind, path in places.items()}
@@ -140,7 +154,7 @@ def _expanded(text: str) -> Path:
 
 
 def _suffixes(kind: str) -> frozenset[str]:
-    return frozenset({".yaml", ".yml", ".json"}) if kind == "configs" else WEIGHTS
+    return _SUFFIXES.get(kind, WEIGHTS)
 
 
 def _tree(root: Path, suffixes: frozenset[str]) -> Iterable[str]:
@@ -151,6 +165,6 @@ def _tree(root: Path, suffixes: frozenset[str]) -> Iterable[str]:
                 yield (Path(folder) / name).relative_to(root).as_posix()
 
 
-def _top_level(root: Path) -> Iterable[str]:
+def _top_level(root: Path, suffixes: frozenset[str]) -> Iterable[str]:
     if root.is_dir():
-        yield from (item.name for item in root.iterdir() if item.is_file() and not item.name.startswith("."))
+        yield from (item.name for item in root.iterdir() if item.is_file() and item.suffix.lower() in suffixes)

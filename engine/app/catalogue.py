@@ -1,0 +1,39 @@
+"""The node types of this installation: as specs from the cached catalogue, or as definitions from the packs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from engine.foundation.settings import Settings
+from engine.graph.spec import NodeSpec
+from engine.node.definition import NodeDefinition
+from engine.plugins.catalogue import Catalogue, load_catalogue, sources_of
+
+ROOT = Path(__file__).resolve().parents[2]
+NODE_API = (ROOT / "engine" / "node", ROOT / "engine" / "graph" / "spec.py")
+
+
+def specs(settings: Settings) -> Mapping[str, NodeSpec]:
+    """The specs of every node type, without importing torch once they are cached; failed packs are told of."""
+    packs = [settings.packs] if settings.custom_nodes and settings.packs.is_dir() else []
+    sources = sources_of([ROOT / "nodes", *NODE_API, *packs])
+    catalogue = load_catalogue(settings.user / "cache", sources, lambda: _from_packs(settings))
+    for failure in catalogue.failures:
+        sys.stderr.write(f"warning: pack {failure}\n")
+    return catalogue.specs
+
+
+def definitions(settings: Settings) -> Mapping[str, NodeDefinition]:
+    """The definitions of every node type: imports the packs, and so torch."""
+    from engine.plugins.packs import load_packs
+
+    return load_packs(settings.packs if settings.custom_nodes else None).registry
+
+
+def _from_packs(settings: Settings) -> Catalogue:
+    from engine.plugins.packs import load_packs
+
+    loaded = load_packs(settings.packs if settings.custom_nodes else None)
+    return Catalogue(loaded.registry.specs, tuple(map(str, loaded.failures)))
