@@ -1,7 +1,6 @@
-"""Checkpoints: single files of the Stable Diffusion 1.x layout, and autoencoders on their own.
+"""Checkpoints: single files of the Stable Diffusion 1.x layout, and autoencoders in files of their own.
 
-Nets are built without memory, then given the mapped tensors of the file, so nothing is held twice. On the CPU, half
-precision is widened to float32, which is faster and exact.
+Nets are built without memory and then given the mapped tensors of the file, so nothing is held twice.
 """
 
 from __future__ import annotations
@@ -9,22 +8,30 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 import torch
-from torch import Tensor, nn
-from transformers import CLIPTextModel
+from torch import Tensor
 
 from engine.memory.handle import ModelHandle
-from engine.models import detect
-from engine.models.detect import ArchitectureError, Detection
+from engine.models.assembly import fill
+from engine.models.configs import autoencoder_config, unet_config
+from engine.models.detect import CLIP, SUPPORTED, UNET, VAE, Detection, detect, wrong_kind
 from engine.models.nets.autoencoder import Autoencoder
 from engine.models.nets.unet import UNet
-from engine.models.text.encoder import Embeddings, TextEncoder, build_text_net
+from engine.models.text.encoder import Embeddings, TextEncoder
 from engine.models.text.tokenizer import ClipTokenizer
+from engine.models.text.tower import load_tower
 from engine.models.vae import Vae
 from engine.models.weights import Weights, open_weights
 
-_OLD_ATTENTION_NAMES = {
+Prediction: TypeAlias = Literal["epsilon", "v"]
+
+SD1_SCALE_FACTOR = 0.18215  # makes latents of the published autoencoder about unit variance (Rombach et al. 2022)
+SD1_DOWNSCALE = 8
+
+
+_ATTENTION_NAMES = {
     "query": "q",
     "key": "k",
     "value": "v",
@@ -33,126 +40,109 @@ _OLD_ATTENTION_NAMES = {
     "to_k": "k",
     "to_v": "v",
     "to_out": "proj_out",
+    "group_norm": "norm",
 }
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Checkpoint:
-    """The parts of a checkpoint; the text encoder and the autoencoder may be missing from the file."""
+    """The parts of a checkpoint; the text encoder and the autoencoder may be missing from the file.
+
+    Latents have `latent_channels` channels and cells of `downscale` pixels, and are multiplied by `scale_factor` for
+    the UNet, which predicts `prediction`.
+    """
 
     detection: Detection
     unet: ModelHandle[UNet]
+    prediction: Prediction
     latent_channels: int
+    scale_factor: float
     downscale: int
     text_encoder: TextEncoder | None
     vae: Vae | None
 
 
-def load_checkpoint(path: Path, device: torch.device, embeddings: Embeddings) -> Checkpoint:
+def no_embeddings(_name: str) -> Tensor | None:
+    """An embedding look-up that knows none."""
+    return None
+
+
+def load_checkpoint(
+    path: Path,
+    device: torch.device,
+    embeddings: Embeddings = no_embeddings,
+    *,
+    dtype: torch.dtype | None = None,
+) -> Checkpoint:
     """Load a single-file checkpoint. EMA weights, schedule buffers and position ids in it are ignored.
 
-    Raises `WeightsError` for a damaged file and `ArchitectureError` for one of another kind or family.
+    The UNet computes in `dtype`, which is float32 on the CPU and float16 elsewhere if None; the text encoder and the
+    autoencoder compute in float32. Raises `ArchitectureError` for a file of another kind or family, and what
+    `open_weights` raises for a damaged one.
     """
     weights = open_weights(path)
-    detection = detect.detect(weights.shapes)
-    if detection.kind != "checkpoint" or detection.family != detect.SUPPORTED:
-        raise _refusal(path, detection)
-    config = detect.unet_config(weights.shapes, where=path.name)
-    with torch.device("meta"):
-        unet = UNet(config)
-    _fill(unet, _part(weights, detect.UNET), device, path.name)
-    vae = _vae(_part(weights, detect.VAE), device, path.name) if _has(weights, detect.VAE) else None
-    text = _text_encoder(weights, device, embeddings) if _has(weights, detect.CLIP) else None
-    downscale = vae.downscale if vae else 8
-    return Checkpoint(detection, ModelHandle(unet, device), config.out_channels, downscale, text, vae)
+    detection = detect(weights.shapes)
+    if detection.kind != "checkpoint" or detection.family != SUPPORTED:
+        raise wrong_kind(path, detection, f"a checkpoint of {SUPPORTED}")
+    where, text, vae = path.name, weights.part(CLIP), weights.part(VAE)
+    autoencoder = _vae(vae, device, where) if vae else None
+    unet = _unet(weights, dtype or _compute_dtype(device), where)
+    return Checkpoint(
+        detection,
+        ModelHandle(unet, device),
+        "v" if "v_pred" in weights else "epsilon",  # a marker that v-prediction derivatives carry
+        unet.config.out_channels,
+        SD1_SCALE_FACTOR,
+        autoencoder.downscale if autoencoder else SD1_DOWNSCALE,
+        _text_encoder(text, device, embeddings, where) if text else None,
+        autoencoder,
+    )
 
 
 def load_vae(path: Path, device: torch.device) -> Vae:
-    """Load an autoencoder from a file of its own (with or without the checkpoint prefix) or from a checkpoint."""
+    """Load an autoencoder from a file of its own (with or without the checkpoint prefix) or out of a checkpoint.
+
+    Raises `ArchitectureError` for a file of another kind, and what `open_weights` raises.
+    """
     weights = open_weights(path)
-    prefix = detect.VAE if _has(weights, detect.VAE) else ""
-    if f"{prefix}decoder.conv_in.weight" not in weights.shapes:
-        raise _refusal(path, detect.detect(weights.shapes), expected="an autoencoder (VAE)")
-    return _vae(_part(weights, prefix), device, path.name)
+    prefix = VAE if any(name.startswith(VAE) for name in weights) else ""
+    if f"{prefix}decoder.mid.block_1.conv1.weight" not in weights:
+        raise wrong_kind(path, detect(weights.shapes), "an autoencoder (VAE) in the original layout")
+    return _vae(weights.part(prefix), device, path.name)
+
+
+def _unet(weights: Weights, dtype: torch.dtype, where: str) -> UNet:
+    config = unet_config(weights.shapes, where=where)
+    with torch.device("meta"):
+        net = UNet(config)
+    return fill(net, weights.part(UNET), dtype, where, exact=True)
 
 
 def _vae(weights: Mapping[str, Tensor], device: torch.device, where: str) -> Vae:
-    named = {_modern_name(name): tensor for name, tensor in weights.items()}
-    config = detect.autoencoder_config({name: tuple(t.shape) for name, t in named.items()}, "", where=where)
+    named = {_todays_name(name): tensor for name, tensor in weights.items()}
+    config = autoencoder_config({name: tuple(tensor.shape) for name, tensor in named.items()}, "", where=where)
     with torch.device("meta"):
         net = Autoencoder(config)
-    _fill(net, named, device, where)
+    fill(net, named, torch.float32, where)  # half precision overflows in autoencoders
     return Vae(ModelHandle(net, device), config.downscale, config.latent_channels)
 
 
-def _text_encoder(weights: Weights, device: torch.device, embeddings: Embeddings) -> TextEncoder:
-    """The CLIP tower; files and versions of transformers differ in whether names begin with `text_model.`."""
-    named = {name.removeprefix("text_model."): tensor for name, tensor in _part(weights, detect.CLIP).items()}
-    net: CLIPTextModel = build_text_net({name: tuple(tensor.shape) for name, tensor in named.items()})
-    prefix = "text_model." if any(name.startswith("text_model.") for name in net.state_dict()) else ""
-    _fill(net, {prefix + name: tensor for name, tensor in named.items()}, device, str(weights.path.name))
+def _text_encoder(
+    weights: Mapping[str, Tensor], device: torch.device, embeddings: Embeddings, where: str
+) -> TextEncoder:
+    net = load_tower(weights, torch.float32, where)
     return TextEncoder(ModelHandle(net, device), ClipTokenizer.load(), embeddings)
 
 
-def _fill(net: nn.Module, weights: Mapping[str, Tensor], device: torch.device, where: str) -> None:
-    """Give `net`, built on the meta device, its tensors; what it does not know is left out."""
-    wanted = net.state_dict()
-    given: dict[str, Tensor] = {}
-    for name, empty in wanted.items():
-        tensor = weights.get(name)
-        if tensor is None:
-            raise ArchitectureError("a tensor is missing", where=where, expected=name, hint="The file is incomplete.")
-        if tensor.shape != empty.shape and tensor.numel() == empty.numel():
-            tensor = tensor.reshape(empty.shape)  # attention of old autoencoders: linear or 1x1 convolution
-        if tensor.shape != empty.shape:
-            raise ArchitectureError(
-                f"tensor {name} does not fit",
-                where=where,
-                expected=str(tuple(empty.shape)),
-                got=str(tuple(tensor.shape)),
-            )
-        given[name] = _computable(tensor, device)
-    net.load_state_dict(given, assign=True)
-    for name, buffer in list(net.named_buffers()):
-        if buffer.is_meta:  # position ids: not in the state, always 0, 1, 2, ...
-            module, _, leaf = name.rpartition(".")
-            net.get_submodule(module).register_buffer(leaf, torch.arange(buffer.shape[-1])[None], persistent=False)
-
-
-def _computable(tensor: Tensor, device: torch.device) -> Tensor:
-    if device.type == "cpu" and tensor.is_floating_point():
-        return tensor.float()
-    return tensor
-
-
-def _part(weights: Weights, prefix: str) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): weights[name] for name in weights if name.startswith(prefix)}
-
-
-def _has(weights: Weights, prefix: str) -> bool:
-    return any(name.startswith(prefix) for name in weights)
-
-
-def _modern_name(name: str) -> str:
+def _todays_name(name: str) -> str:
     """Attention names of old autoencoder files (`query`, `to_q`, ...) in today's form."""
     if ".attn_1." not in name:
         return name
     head, _, leaf = name.rpartition(".")
     block, _, part = head.removesuffix(".0").rpartition(".")
-    return f"{block}.{_OLD_ATTENTION_NAMES.get(part, part)}.{leaf}"
+    return f"{block}.{_ATTENTION_NAMES.get(part, part)}.{leaf}"
 
 
-def _refusal(
-    path: Path, detection: Detection, expected: str = f"a checkpoint of {detect.SUPPORTED}"
-) -> ArchitectureError:
-    if detection.kind in ("checkpoint", "unknown"):
-        hint = f"It was told from this: {'; '.join(detection.evidence)}."
-    else:
-        hint = f"Put it where files of its kind ({detection.kind}) belong and load it with their node."
-    return ArchitectureError(
-        "this file is of another kind",
-        where=path.name,
-        expected=expected,
-        got=f"{detection.family} ({detection.kind})",
-        hint=hint,
-    )
+def _compute_dtype(device: torch.device) -> torch.dtype:
+    """Half precision where it is fast; CPUs widen, which is exact and faster there."""
+    return torch.float32 if device.type == "cpu" else torch.float16

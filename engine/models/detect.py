@@ -1,19 +1,22 @@
-"""What a weight file is, told from the names and shapes of its tensors alone; file names are never looked at."""
+"""What a weight file is, told from the names and shapes of its tensors alone; file names are never looked at.
+
+Free of torch, so that the command line answers at once. Shapes become net configurations in `configs`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar, TypeAlias
 
 from engine.foundation.errors import EaselError
-from engine.models.nets.autoencoder import AutoencoderConfig
-from engine.models.nets.unet import UNetConfig
 
 Shapes: TypeAlias = Mapping[str, tuple[int, ...]]
 
 UNET, VAE, CLIP = "model.diffusion_model.", "first_stage_model.", "cond_stage_model.transformer."
 SUPPORTED = "SD 1.x"
+UNKNOWN = "unknown"
 
 
 class ArchitectureError(EaselError):
@@ -24,131 +27,199 @@ class ArchitectureError(EaselError):
 
 @dataclass(frozen=True, slots=True)
 class Detection:
-    """What a file is: a kind (`checkpoint`, `vae`, `lora`, ...), its family, and the facts that say so."""
+    """What a file is: a kind (`checkpoint`, `vae`, `lora`, ...), its family, and the facts that say so.
+
+    For a checkpoint of an unknown family, `nearest` is the known one that it has most in common with.
+    """
 
     kind: str
     family: str
     evidence: tuple[str, ...]
+    nearest: str | None = None
 
 
 def detect(shapes: Shapes) -> Detection:
-    """The kind and family of a file; `unknown` if no rule knows it."""
-    if f"{UNET}input_blocks.0.0.weight" in shapes:
-        return _detect_checkpoint(shapes)
-    for kind, marker, what in _OTHERS:
+    """The kind and family of a file; both `unknown` if no rule knows it."""
+    for kind, family, marker in _ADD_ONS:
         found = next((name for name in shapes if marker in name), None)
         if found is not None:
-            return Detection(kind, what, (f"it has a tensor {found}",))
-    return Detection("unknown", "unknown", (f"{len(shapes)} tensors, the first is {next(iter(shapes), 'none')}",))
+            return Detection(kind, family, (f"it has a tensor {found}",))
+    if f"{UNET}input_blocks.0.0.weight" in shapes:
+        return _checkpoint(shapes)
+    for kind, family, marker in _PARTS:
+        found = next((name for name in shapes if marker in name), None)
+        if found is not None:
+            return Detection(kind, family, (f"it has a tensor {found}",))
+    if _is_embedding(shapes):
+        return Detection("embedding", "textual inversion", (f"it holds only vectors: {', '.join(shapes)}",))
+    first = next(iter(shapes), "none")
+    return Detection(UNKNOWN, UNKNOWN, (f"{len(shapes)} tensors, the first is {first}",))
 
 
-_OTHERS = (
-    ("lora", "lora_unet_", "LoRA (kohya)"),
-    ("lora", "lora_te", "LoRA (kohya, text encoder)"),
-    ("lora", ".lora_A.", "LoRA (PEFT)"),
-    ("lora", "lora.down", "LoRA (diffusers)"),
-    ("controlnet", "control_model.", "ControlNet"),
-    ("controlnet", "controlnet_cond_embedding.", "ControlNet (diffusers)"),
-    ("controlnet", "input_hint_block.", "ControlNet"),
-    ("embedding", "emb_params", "textual inversion"),
-    ("vae", "decoder.mid.block_1.conv1.weight", "KL autoencoder"),
-    ("vae", "decoder.mid_block.resnets.0.conv1.weight", "KL autoencoder (diffusers names)"),
-    ("unet", "down_blocks.0.resnets.0.conv1.weight", "UNet (diffusers names)"),
-    ("text encoder", "text_model.embeddings.token_embedding.weight", "CLIP text encoder"),
+# Looked for before checkpoints: a ControlNet of the first generation carries a whole checkpoint with it.
+_ADD_ONS = (
+    ("lora", "LoRA (kohya)", "lora_unet_"),
+    ("lora", "LoRA (kohya)", "lora_te"),
+    ("lora", "LoRA (PEFT)", ".lora_A."),
+    ("lora", "LoRA (diffusers)", ".lora.down."),
+    ("lora", "LoRA (diffusers)", "_lora.down."),
+    ("lora", "LoRA (diffusers)", ".lora_linear_layer."),
+    ("controlnet", "ControlNet", "control_model."),
+    ("controlnet", "ControlNet", "input_hint_block."),
+    ("controlnet", "ControlNet (diffusers names)", "controlnet_cond_embedding."),
+    ("ip_adapter", "IP-Adapter", "ip_adapter."),
+    ("gligen", "GLIGEN", "position_net."),
 )
+_PARTS = (
+    ("vae", "KL autoencoder", "decoder.mid.block_1.conv1.weight"),
+    ("vae", "KL autoencoder (diffusers names)", "decoder.mid_block.resnets.0.conv1.weight"),
+    ("unet", "UNet", "input_blocks.0.0.weight"),
+    ("unet", "UNet (diffusers names)", "down_blocks.0.resnets.0.conv1.weight"),
+    ("unet", "SD 3", "joint_blocks.0."),
+    ("unet", "Flux", "double_blocks.0."),
+    ("controlnet", "T2I-Adapter", "body.0.block1."),
+    ("upscale_model", "ESRGAN", "model.1.sub.0."),
+    ("upscale_model", "ESRGAN", "body.0.rdb1."),
+    ("clip_vision", "CLIP vision tower", "vision_model.embeddings."),
+    ("text_encoder", "CLIP text encoder", "text_model.embeddings.token_embedding.weight"),
+    ("text_encoder", "T5", "encoder.block.0.layer.0.SelfAttention."),
+)
+_FOLDERS = {
+    "checkpoint": "checkpoints",
+    "vae": "vae",
+    "lora": "loras",
+    "controlnet": "controlnet",
+    "unet": "diffusion_models",
+    "embedding": "embeddings",
+    "gligen": "gligen",
+    "upscale_model": "upscale_models",
+    "clip_vision": "clip_vision",
+    "text_encoder": "text_encoders",
+}
 
 
-def _detect_checkpoint(shapes: Shapes) -> Detection:
-    channels = shapes[f"{UNET}input_blocks.0.0.weight"][1]
-    context = next((shape[1] for name, shape in shapes.items() if name.endswith("attn2.to_k.weight")), None)
-    linear = any(name.endswith("proj_in.weight") and len(shape) == 2 for name, shape in shapes.items())
-    evidence = [f"the UNet takes {channels} channels", f"its context has width {context}"]
-    if any(name.startswith("conditioner.embedders.") for name in shapes):
-        family, fact = "SDXL", "text encoders under conditioner.embedders"
-    elif f"{UNET}label_emb.0.0.weight" in shapes:
-        family, fact = "Stable unCLIP", "a conditioning vector (label_emb)"
-    elif any(name.startswith("cond_stage_model.model.") for name in shapes) or linear:
-        family, fact = "SD 2.x", "an OpenCLIP text encoder or linear projections"
-    elif context is None:
-        family, fact = "unknown", "no cross-attention"
-    else:
-        family, fact = SUPPORTED, "1x1 convolutions as projections"
-    if family == SUPPORTED and channels != 4:
-        family = {9: "SD 1.5 inpainting", 8: "InstructPix2Pix"}.get(channels, "unknown")
-    return Detection("checkpoint", family, (*evidence, fact))
+def _is_embedding(shapes: Shapes) -> bool:
+    named = all(name in ("emb_params", "clip_l", "clip_g") or name.startswith("string_to_param.") for name in shapes)
+    return bool(shapes) and (named or len(shapes) == 1) and all(len(shape) in (1, 2) for shape in shapes.values())
 
 
-def unet_config(shapes: Shapes, prefix: str = UNET, *, where: str = "") -> UNetConfig:
-    """The shape of a UNet of the Stable Diffusion family, of any width and depth.
-
-    Raises `ArchitectureError` naming the tensor that does not fit.
-    """
-    own = {name.removeprefix(prefix): shape for name, shape in shapes.items() if name.startswith(prefix)}
-    first, last = (_shape(own, name, where) for name in ("input_blocks.0.0.weight", "out.2.weight"))
-    width = first[0]
-    mults, depths, blocks = [], [], []
-    block = 1
-    while any(name.startswith(f"input_blocks.{block}.") for name in own):
-        if f"input_blocks.{block}.0.op.weight" in own:
-            blocks.append(0)
-        else:
-            out = _shape(own, f"input_blocks.{block}.0.in_layers.2.weight", where)[0]
-            if not blocks:
-                blocks.append(0)
-            if blocks[-1] == 0:
-                mults.append(out // width)
-                depths.append(_depth(own, f"input_blocks.{block}.1"))
-            blocks[-1] += 1
-        block += 1
-    if not blocks or len(set(blocks)) != 1 or len(mults) != len(blocks):
-        raise ArchitectureError("the UNet's levels are uneven", where=where, got=f"{blocks} residual blocks a level")
-    projections = [shape for name, shape in own.items() if name.endswith("proj_in.weight")]
-    linear = any(len(shape) == 2 for shape in projections)
-    contexts = {shape[1] for name, shape in own.items() if name.endswith("attn2.to_k.weight")}
-    return UNetConfig(
-        in_channels=first[1],
-        out_channels=last[0],
-        model_channels=width,
-        channel_mult=tuple(mults),
-        num_res_blocks=blocks[0],
-        transformer_depth=tuple(depths),
-        middle_depth=_depth(own, "middle_block.1"),
-        context_channels=min(contexts, default=768),
-        num_heads=None if linear else 8,
-        head_channels=64 if linear else None,
-        linear_projection=linear,
-        vector_channels=own["label_emb.0.0.weight"][1] if "label_emb.0.0.weight" in own else None,
-    )
-
-
-def autoencoder_config(shapes: Shapes, prefix: str = VAE, *, where: str = "") -> AutoencoderConfig:
-    """The shape of a KL autoencoder. Raises `ArchitectureError` naming the tensor that is missing."""
-    own = {name.removeprefix(prefix): shape for name, shape in shapes.items() if name.startswith(prefix)}
-    first = _shape(own, "encoder.conv_in.weight", where)
-    levels = _count(own, "encoder.down.{}.block.0.conv1.weight")
-    widths = [_shape(own, f"encoder.down.{level}.block.0.conv1.weight", where)[0] for level in range(levels)]
-    return AutoencoderConfig(
-        in_channels=first[1],
-        out_channels=_shape(own, "decoder.conv_out.weight", where)[0],
-        channels=first[0],
-        channel_mult=tuple(width // first[0] for width in widths),
-        num_res_blocks=_count(own, "encoder.down.0.block.{}.conv1.weight"),
-        latent_channels=_shape(own, "decoder.conv_in.weight", where)[1],
-    )
+# What tells the checkpoint families apart. A tuple lists every value that a family may have.
+_FAMILIES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+    SUPPORTED: {"channels": ("4",), "projections": ("convolutions",), "text encoder": ("CLIP", "none")},
+    "SD 1.5 inpainting": {"channels": ("9",), "projections": ("convolutions",), "text encoder": ("CLIP", "none")},
+    "InstructPix2Pix": {"channels": ("8",), "projections": ("convolutions",), "text encoder": ("CLIP", "none")},
+    "SD 2.x": {"channels": ("4",), "projections": ("linear",), "text encoder": ("OpenCLIP", "none")},
+    "SD 2.x inpainting": {"channels": ("9",), "projections": ("linear",), "text encoder": ("OpenCLIP", "none")},
+    "SD 2.x depth": {"channels": ("5",), "projections": ("linear",), "text encoder": ("OpenCLIP", "none")},
+    "SD x4 upscaler": {
+        "channels": ("7",),
+        "projections": ("linear",),
+        "conditioning vector": ("class table",),
+        "text encoder": ("OpenCLIP", "none"),
+    },
+    "Stable unCLIP": {
+        "channels": ("4",),
+        "projections": ("linear",),
+        "conditioning vector": ("vector",),
+        "middle depth": ("1",),
+        "text encoder": ("OpenCLIP", "none"),
+    },
+    "SDXL": {
+        "channels": ("4",),
+        "projections": ("linear",),
+        "conditioning vector": ("vector",),
+        "middle depth": ("10",),
+        "text encoder": ("CLIP and OpenCLIP", "none"),
+    },
+    "SDXL refiner": {
+        "channels": ("4",),
+        "projections": ("linear",),
+        "conditioning vector": ("vector",),
+        "middle depth": ("4",),
+        "text encoder": ("OpenCLIP alone", "none"),
+    },
+    "Stable Video Diffusion": {
+        "channels": ("8",),
+        "projections": ("linear",),
+        "conditioning vector": ("vector",),
+        "time layers": ("yes",),
+    },
+}
+# Facts that a family says nothing about must have these values.
+_USUAL = {"conditioning vector": ("none",), "time layers": ("no",)}
 
 
-def _depth(shapes: Shapes, block: str) -> int:
-    return _count(shapes, block + ".transformer_blocks.{}.norm1.weight")
+def _checkpoint(shapes: Shapes) -> Detection:
+    facts = _facts(shapes)
+    differences = {family: _differences(facts, rule) for family, rule in _FAMILIES.items()}
+    nearest = min(differences, key=lambda family: len(differences[family]))
+    if differences[nearest]:
+        return Detection("checkpoint", UNKNOWN, tuple(differences[nearest]), nearest)
+    evidence = tuple(f"{fact}: {value}" for fact, value in facts.items())
+    return Detection("checkpoint", nearest, evidence)
 
 
-def _count(shapes: Shapes, pattern: str) -> int:
-    number = 0
-    while pattern.format(number) in shapes:
-        number += 1
-    return number
+def _facts(shapes: Shapes) -> dict[str, str]:
+    projections = {len(shape) for name, shape in shapes.items() if name.endswith("1.proj_in.weight")}
+    contexts = sorted({shape[1] for name, shape in shapes.items() if name.endswith("attn2.to_k.weight")})
+    middle = {name.split(".")[5] for name in shapes if name.startswith(f"{UNET}middle_block.1.transformer_blocks.")}
+    return {
+        "channels": str(shapes[f"{UNET}input_blocks.0.0.weight"][1]),
+        "projections": "mixed"
+        if len(projections) > 1
+        else {4: "convolutions", 2: "linear"}.get(sum(projections), "none"),
+        "context width": "/".join(str(width) for width in contexts) or "none",
+        "conditioning vector": _vector(shapes),
+        "middle depth": str(len(middle)),
+        "time layers": "yes" if any(".time_stack." in name for name in shapes) else "no",
+        "text encoder": _text_encoder(shapes),
+    }
 
 
-def _shape(shapes: Shapes, name: str, where: str) -> tuple[int, ...]:
-    if name not in shapes:
-        raise ArchitectureError("a tensor is missing", where=where, expected=name, hint="Is the file of another kind?")
-    return shapes[name]
+def _vector(shapes: Shapes) -> str:
+    if f"{UNET}label_emb.weight" in shapes:
+        return "class table"
+    return "vector" if f"{UNET}label_emb.0.0.weight" in shapes else "none"
+
+
+def _text_encoder(shapes: Shapes) -> str:
+    """The text towers by where they are: `cond_stage_model` (SD 1 and 2) or `conditioner.embedders` (SDXL)."""
+    starts = {
+        f"{CLIP}text_model.": "CLIP",
+        f"{CLIP}embeddings.token_embedding.": "CLIP",
+        "cond_stage_model.model.": "OpenCLIP",
+        "conditioner.embedders.1.model.": "CLIP and OpenCLIP",
+        "conditioner.embedders.0.model.transformer.": "OpenCLIP alone",
+    }
+    for start, what in starts.items():
+        if any(name.startswith(start) for name in shapes):
+            return what
+    return "another" if any(name.startswith(("cond_stage_model.", "conditioner.")) for name in shapes) else "none"
+
+
+def _differences(facts: Mapping[str, str], family: Mapping[str, tuple[str, ...]]) -> list[str]:
+    return [
+        f"{fact}: {facts[fact]} instead of {' or '.join(values)}"
+        for fact, values in {**_USUAL, **family}.items()
+        if facts[fact] not in values
+    ]
+
+
+def wrong_kind(path: Path, detection: Detection, expected: str) -> ArchitectureError:
+    """The error for a file that is something else than `expected`: what it is, why, and where it belongs."""
+    evidence = "; ".join(detection.evidence)
+    got, hint = f"{_article(detection.family)} ({evidence})", ""
+    if detection.kind == "checkpoint" and detection.nearest:
+        got = "a checkpoint of an unknown family"
+        hint = f"The nearest family is {detection.nearest}, but: {evidence}."
+    elif detection.kind == "checkpoint":
+        got = f"a checkpoint of {detection.family} ({evidence})"
+    elif detection.kind == UNKNOWN:
+        got, hint = "a file of an unknown kind", f"It has {evidence}."
+    elif detection.kind in _FOLDERS:
+        hint = f"It belongs in models/{_FOLDERS[detection.kind]}."
+    return ArchitectureError("this file is of another kind", where=path.name, expected=expected, got=got, hint=hint)
+
+
+def _article(noun: str) -> str:
+    return f"an {noun}" if noun[0] in "AEIO" else f"a {noun}"

@@ -38,7 +38,8 @@ class Vae:
     def encode(self, pixels: Tensor) -> Tensor:
         """Latents `(B, C, H / f, W / f)` (the mean, not scaled) of pictures `(B, H, W, 3)` in 0..1.
 
-        Pictures whose sides are no multiple of the factor are cropped about their centre.
+        Pictures whose sides are no multiple of the factor are cropped about their centre. Raises `VaeError` for
+        pictures smaller than one cell.
         """
         pixels = self.crop(pixels)[..., :3]
         with self.net.lease() as net:
@@ -46,7 +47,7 @@ class Vae:
         return torch.cat(parts).float().cpu()
 
     def decode(self, samples: Tensor) -> Image:
-        """Pictures `(B, h * f, w * f, 3)` in 0..1 of latents `(B, C, h, w)`."""
+        """Pictures `(B, h * f, w * f, 3)` in 0..1 of latents `(B, C, h, w)`. Raises `VaeError` for other channels."""
         if samples.ndim != 4 or samples.shape[1] != self.latent_channels:
             raise VaeError(
                 "these latents are of another model",

@@ -3,134 +3,180 @@
 from __future__ import annotations
 
 import pickle
+import re
+import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
+from numpy._core.multiarray import scalar as numpy_scalar
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from engine.foundation.errors import EaselError
+from engine.models.formats import is_pickle
+from engine.store.safetensors_header import FileFormatError, TensorInfo, TruncatedFileError, read_header
 
-PICKLES = frozenset({".ckpt", ".pt", ".pth", ".bin"})
+_NESTS = ("state_dict", "string_to_param")
 _MAX_NESTING = 4
+_DAMAGED = "The file is damaged or of another kind: download it again."
+_DTYPES = {
+    torch.float64: "F64",
+    torch.float32: "F32",
+    torch.float16: "F16",
+    torch.bfloat16: "BF16",
+    torch.int64: "I64",
+    torch.int32: "I32",
+    torch.uint8: "U8",
+    torch.bool: "BOOL",
+}
 
 
 class WeightsError(EaselError):
-    """A weight file that cannot be read, or that must not be."""
+    """A weight file that is not there or holds no weights of the kind asked for."""
 
     code: ClassVar[str] = "bad_weights"
 
 
+class UnsafePickleError(WeightsError):
+    """A pickle that names code. It was refused, nothing in it ran."""
+
+    code: ClassVar[str] = "unsafe_pickle"
+
+
+class CorruptFileError(FileFormatError):
+    """A weight file whose structure is damaged. Flipped bits inside the numbers themselves cannot be told."""
+
+    code: ClassVar[str] = "corrupt_file"
+
+
 class Weights(Mapping[str, Tensor]):
-    """Tensors by name, each read when asked for. `shapes` and `dtypes` know every tensor without reading it."""
+    """Tensors by name, each mapped when asked for. `tensors` and `shapes` know every one without reading it."""
 
     def __init__(
         self,
         path: Path,
-        shapes: Mapping[str, tuple[int, ...]],
-        dtypes: Mapping[str, str],
-        read: Callable[[str], Tensor],
+        tensors: Mapping[str, TensorInfo],
         metadata: Mapping[str, str],
+        read: Callable[[str], Tensor],
     ) -> None:
         self.path = path
-        self.shapes = shapes
-        self.dtypes = dtypes
+        self.tensors = tensors
         self.metadata = metadata
+        self.shapes = {name: info.shape for name, info in tensors.items()}
         self._read = read
 
     def __getitem__(self, name: str) -> Tensor:
-        if name not in self.shapes:
+        if name not in self.tensors:
             raise KeyError(name)
         return self._read(name)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self.shapes)
+        return iter(self.tensors)
 
     def __len__(self) -> int:
-        return len(self.shapes)
+        return len(self.tensors)
+
+    def part(self, prefix: str) -> dict[str, Tensor]:
+        """The tensors whose names begin with `prefix`, under their names without it."""
+        return {name.removeprefix(prefix): self[name] for name in self if name.startswith(prefix)}
 
 
 def open_weights(path: Path) -> Weights:
-    """The weights of a safetensors file (mapped, nothing is read yet) or of a pickle that holds tensors only.
+    """The weights of a safetensors file (mapped, nothing is read yet) or of a pickle that holds plain data only.
 
-    Raises `WeightsError` for a file that is missing, truncated or corrupt, or a pickle with more than plain data in it.
+    Raises `WeightsError` (missing, without tensors), `UnsafePickleError`, `TruncatedFileError` or `FileFormatError`
+    (its subclass `CorruptFileError` for pickles).
     """
     if not path.is_file():
         raise WeightsError("there is no such file", where=path.name, hint="Check the name and the model folders.")
-    return _open_pickle(path) if path.suffix.lower() in PICKLES else _open_safetensors(path)
+    return _open_pickle(path) if is_pickle(path) else _open_safetensors(path)
 
 
 def _open_safetensors(path: Path) -> Weights:
+    header = read_header(path)
     try:
         file: Any = safe_open(path, framework="pt", device="cpu")
-        names = list(file.keys())
-        slices = {name: file.get_slice(name) for name in names}
-        metadata = file.metadata() or {}
-    except (SafetensorError, OSError, ValueError, RuntimeError) as error:
-        raise WeightsError(
-            "this is no whole safetensors file",
-            where=path.name,
-            got=str(error).splitlines()[0],
-            hint="The file is truncated, damaged or of another kind: download it again.",
+    except (SafetensorError, OSError) as error:
+        raise CorruptFileError(
+            "this is no whole safetensors file", where=path.name, got=_first_line(error), hint=_DAMAGED
         ) from error
-    shapes = {name: tuple(part.get_shape()) for name, part in slices.items()}
-    dtypes = {name: part.get_dtype() for name, part in slices.items()}
-    return Weights(path, shapes, dtypes, file.get_tensor, metadata)
+    return Weights(path, header.tensors, header.metadata, file.get_tensor)
 
 
 def _open_pickle(path: Path) -> Weights:
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=_is_zip(path))
-    except pickle.UnpicklingError as error:
-        raise WeightsError(
-            "this pickle holds more than weights and could run code, so it is not opened",
-            where=path.name,
-            hint="Ask its author for a safetensors file.",
-        ) from error
-    except (RuntimeError, OSError, EOFError, ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
-        raise WeightsError(
-            "this is no whole weight file",
-            where=path.name,
-            got=f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}",
-            hint="The file is truncated, damaged or of another kind: download it again.",
-        ) from error
-    tensors = {name: value for name, value in _state_dict(content).items() if isinstance(value, Tensor)}
+    tensors = {name: value for name, value in _flat(_unpickle(path)).items() if isinstance(value, Tensor)}
     if not tensors:
-        raise WeightsError("there is no tensor in this file", where=path.name, got=type(content).__name__)
-    return Weights(
-        path,
-        {name: tuple(tensor.shape) for name, tensor in tensors.items()},
-        {name: _dtype_name(tensor.dtype) for name, tensor in tensors.items()},
-        tensors.__getitem__,
-        {},
-    )
+        raise WeightsError("there is no tensor in this file", where=path.name, expected="a model's weights")
+    infos = {name: TensorInfo(_dtype(value), tuple(value.shape), (0, value.nbytes)) for name, value in tensors.items()}
+    return Weights(path, infos, {}, tensors.__getitem__)
 
 
-def _is_zip(path: Path) -> bool:
+def _unpickle(path: Path) -> Any:
     with path.open("rb") as file:
-        return file.read(2) == b"PK"
+        start = file.read(2)
+    zipped = start == b"PK"
+    if zipped and not zipfile.is_zipfile(path):  # the directory of an archive is at its end
+        raise TruncatedFileError("this file is cut short", where=path.name, hint="Download it again.")
+    try:
+        with torch.serialization.safe_globals(_inert_globals()):
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
+    except pickle.UnpicklingError as error:
+        raise _refusal(path, start, str(error)) from error
+    except EOFError as error:
+        raise TruncatedFileError("this file is cut short", where=path.name, hint="Download it again.") from error
+    except (RuntimeError, OSError, ValueError, LookupError, TypeError, AttributeError, AssertionError) as error:
+        kind = TruncatedFileError if "unexpected EOF" in str(error) else CorruptFileError
+        raise kind("this is no whole weight file", where=path.name, got=_first_line(error), hint=_DAMAGED) from error
 
 
-def _state_dict(content: Any) -> Mapping[str, Any]:
-    """The mapping of tensors in a checkpoint, which trainers nest under `state_dict` once or more."""
+class _Inert:
+    """Stands in for the callback class whose name training states of the first Stable Diffusion files carry."""
+
+
+def _inert_globals() -> list[Any]:
+    """What harmless training states hold besides tensors: numpy scalars, and one class, which is replaced."""
+    return [
+        (_Inert, "pytorch_lightning.callbacks.model_checkpoint.ModelCheckpoint"),
+        numpy_scalar,
+        (numpy_scalar, "numpy.core.multiarray.scalar"),
+        np.dtype,
+        np.dtypes.Float64DType,
+    ]
+
+
+def _refusal(path: Path, start: bytes, reason: str) -> EaselError:
+    """A pickle with code in it, or bytes that are no pickle at all."""
+    named = re.search(r"GLOBAL ([\w.]+)", reason)
+    if named or (start[:1] == b"\x80" and "Unsupported operand" in reason):
+        return UnsafePickleError(
+            "this pickle could run code, so it is not opened",
+            where=path.name,
+            expected="tensors and plain data only",
+            got=named[1] if named else "instructions that weight files do not have",
+            hint="Ask its author for a safetensors file.",
+        )
+    return CorruptFileError("this is no weight file", where=path.name, hint=_DAMAGED)
+
+
+def _flat(content: Any) -> Mapping[str, Any]:
+    """The mapping of tensors in a pickle, which trainers nest under `state_dict`; embeddings are one deeper too."""
     for _ in range(_MAX_NESTING):
         if not isinstance(content, Mapping):
             return {}
-        inner = content.get("state_dict")
-        if not isinstance(inner, Mapping):
+        nest = next((name for name in _NESTS if isinstance(content.get(name), Mapping)), None)
+        if nest is None:
             break
-        content = inner
-    return {str(name): value for name, value in content.items()}
+        prefix = "string_to_param." if nest == "string_to_param" else ""
+        content = {f"{prefix}{name}": value for name, value in content[nest].items()}
+    return content if isinstance(content, Mapping) else {}
 
 
-def _dtype_name(dtype: torch.dtype) -> str:
-    names = {
-        torch.float32: "F32",
-        torch.float16: "F16",
-        torch.bfloat16: "BF16",
-        torch.float64: "F64",
-        torch.int64: "I64",
-    }
-    return names.get(dtype, str(dtype).removeprefix("torch."))
+def _dtype(tensor: Tensor) -> str:
+    return _DTYPES.get(tensor.dtype, str(tensor.dtype).removeprefix("torch."))
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

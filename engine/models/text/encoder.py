@@ -7,25 +7,23 @@ prompt.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, TypeAlias
 
 import torch
-from torch import Tensor, nn
-from transformers import CLIPTextConfig, CLIPTextModel
+from torch import Tensor
+from transformers import CLIPTextModel
 
 from engine.foundation.errors import EaselError
 from engine.memory.handle import ModelHandle
-from engine.models.text.prompt import CHUNK, Embedding, Weighted, chunks, parse, split_embeddings
+from engine.models.text.prompt import CHUNK, Embedding, Segment, Weighted, chunks, parse, words
 from engine.models.text.tokenizer import END, START, ClipTokenizer
+from engine.models.text.tower import tower_states, tower_width
 from engine.tensors.values import Conditioning, Prompt
 
 Token: TypeAlias = int | Tensor
 Embeddings: TypeAlias = Callable[[str], Tensor | None]
-
-CLIP_HEAD_CHANNELS = 64
 
 
 class EmbeddingError(EaselError):
@@ -55,36 +53,41 @@ class TextEncoder:
         return self.net.nbytes
 
     def with_last_layer(self, layer: int) -> TextEncoder:
-        """The same encoder, read out at `layer` (-1 to -24; beyond the first layer means the first)."""
+        """The same encoder, read out at `layer` (-1 to -24; one that the tower does not have means the last)."""
         return replace(self, last_layer=layer)
 
     def encode(self, text: str) -> Conditioning:
-        """Token states `(1, 77 * chunks, D)` and the pooled state `(1, D)` of the first chunk."""
-        laid = chunks([group for segment in parse(text) for group in self._groups(segment.text, segment.weight)])
-        weighted = any(token.weight != 1.0 for chunk in laid for token in chunk)
+        """Token states `(1, 77 * chunks, D)` and the pooled state `(1, D)` of the first chunk, float32.
+
+        Raises `EmbeddingError` for a textual inversion that is not there or of another width.
+        """
+        laid = chunks([group for segment in parse(text) for group in self._groups(segment)])
         rows = [[token.token for token in chunk] for chunk in laid]
+        weighted = any(token.weight != 1.0 for chunk in laid for token in chunk)
         states, pooled = self._states([*rows, []] if weighted else rows)
         if weighted:
-            weights = torch.ones(len(laid), CHUNK + 2, 1)
-            for row, chunk in enumerate(laid):
-                weights[row, 1 : len(chunk) + 1, 0] = torch.tensor([token.weight for token in chunk])
             empty, states = states[-1:], states[:-1]
-            states = empty + (states - empty) * weights.to(states)
+            states = empty + (states - empty) * _weights(laid)
         return Conditioning((Prompt(states.reshape(1, -1, states.shape[-1]), pooled[:1]),))
 
-    def _groups(self, text: str, weight: float) -> Iterator[list[Weighted[Token]]]:
-        for part in split_embeddings(text):
+    def _groups(self, segment: Segment) -> Iterator[list[Weighted[Token]]]:
+        """The tokens of each word or embedding: what stays together where a chunk ends."""
+        for part in words(segment.text):
             tokens: Sequence[Token] = (
-                list(self._embedding(part.name)) if isinstance(part, Embedding) else self.tokenizer.encode(part)
+                list(self._vectors(part.name)) if isinstance(part, Embedding) else self.tokenizer.encode(part)
             )
-            yield [Weighted(token, weight) for token in tokens]
+            yield [Weighted(token, segment.weight) for token in tokens]
 
-    def _embedding(self, name: str) -> Tensor:
+    def _vectors(self, name: str) -> Tensor:
         vectors = self.embeddings(name)
         if vectors is None:
-            raise EmbeddingError("there is no such embedding", where=f"embedding:{name}", hint="See models/embeddings.")
+            raise EmbeddingError(
+                "there is no such embedding",
+                where=f"embedding:{name}",
+                hint="Put its file into models/embeddings, or take it out of the prompt.",
+            )
         with self.net.lease() as net:
-            width = net.config.hidden_size
+            width = tower_width(net)
         if vectors.ndim != 2 or vectors.shape[1] != width:
             raise EmbeddingError(
                 "this embedding is for another text encoder",
@@ -95,68 +98,25 @@ class TextEncoder:
         return vectors
 
     def _states(self, rows: Sequence[Sequence[Token]]) -> tuple[Tensor, Tensor]:
-        """States `(B, 77, D)` after the final norm at `last_layer`, and pooled states `(B, D)`, of rows of tokens."""
+        """States `(B, 77, D)` and pooled states `(B, D)` of rows of up to 75 tokens."""
         ids = torch.full((len(rows), CHUNK + 2), END)
+        ids[:, 0] = START
         vectors: dict[tuple[int, int], Tensor] = {}
         for row, tokens in enumerate(rows):
-            ids[row, 0] = START
             for place, token in enumerate(tokens, start=1):
                 if isinstance(token, Tensor):
                     vectors[row, place] = token
                     ids[row, place] = 0
                 else:
                     ids[row, place] = token
-        with self.net.lease() as net, _spliced(net.get_input_embeddings(), vectors):
-            out = net(input_ids=ids.to(self.net.device), output_hidden_states=True)
-            hidden = out.hidden_states[max(self.last_layer, 1 - len(out.hidden_states))]
-            norm = _final_norm(net)
-            ends = (ids == END).int().argmax(dim=1)
-            states, last = norm(hidden), norm(out.hidden_states[-1])
-            return states, last[torch.arange(len(rows)), ends.to(last.device)]
+        with self.net.lease() as net:
+            states, pooled = tower_states(net, ids.to(self.net.device), vectors, self.last_layer)
+        return states.float().cpu(), pooled.float().cpu()
 
 
-def build_text_net(shapes: Mapping[str, tuple[int, ...]]) -> CLIPTextModel:
-    """A CLIP text tower of the shape of `shapes` (names from `embeddings.` on), without weights: on the meta device."""
-    vocabulary, width = shapes["embeddings.token_embedding.weight"]
-    layers = 0
-    while f"encoder.layers.{layers}.layer_norm1.weight" in shapes:
-        layers += 1
-    config = CLIPTextConfig(
-        vocab_size=vocabulary,
-        hidden_size=width,
-        intermediate_size=shapes["encoder.layers.0.mlp.fc1.weight"][0],
-        num_hidden_layers=layers,
-        num_attention_heads=max(1, width // CLIP_HEAD_CHANNELS),
-        max_position_embeddings=shapes["embeddings.position_embedding.weight"][0],
-        hidden_act="quick_gelu",
-        projection_dim=width,
-        bos_token_id=START,
-        eos_token_id=END,
-        pad_token_id=END,
-    )
-    with torch.device("meta"):
-        return CLIPTextModel(config)
-
-
-def _final_norm(net: CLIPTextModel) -> nn.Module:
-    name = next(name for name, _ in net.named_modules() if name.rpartition(".")[2] == "final_layer_norm")
-    norm: nn.Module = net.get_submodule(name)
-    return norm
-
-
-@contextmanager
-def _spliced(table: nn.Module, vectors: Mapping[tuple[int, int], Tensor]) -> Iterator[None]:
-    """Within the block, the embedding table answers with `vectors` at their (row, place)."""
-
-    def splice(_module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
-        output = output.clone()
-        for (row, place), vector in vectors.items():
-            output[row, place] = vector.to(output)
-        return output
-
-    hook = table.register_forward_hook(splice) if vectors else None
-    try:
-        yield
-    finally:
-        if hook is not None:
-            hook.remove()
+def _weights(laid: Sequence[Sequence[Weighted[Token]]]) -> Tensor:
+    """Weights `(B, 77, 1)` of the tokens of each chunk; the start, the end and the padding weigh 1."""
+    weights = torch.ones(len(laid), CHUNK + 2, 1)
+    for row, chunk in enumerate(laid):
+        weights[row, 1 : len(chunk) + 1, 0] = torch.tensor([token.weight for token in chunk])
+    return weights

@@ -7,7 +7,6 @@ and `embedding:name` is replaced by the vectors of a textual inversion.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -15,7 +14,7 @@ from typing import Generic, TypeVar
 EMPHASIS = 1.1
 CHUNK = 75
 LONG_GROUP = 8  # groups of this many tokens or more are cut at the end of a chunk, shorter ones move to the next
-_EMBEDDING = re.compile(r"(?:^|(?<=\s))embedding:([^\s,]+)")
+_EMBEDDING = "embedding:"
 
 T = TypeVar("T")
 
@@ -80,15 +79,17 @@ def parse(text: str) -> list[Segment]:
     return segments
 
 
-def split_embeddings(text: str) -> list[str | Embedding]:
-    """`text` cut at each `embedding:name`; runs of white space alone are dropped."""
+def words(text: str) -> list[str | Embedding]:
+    """The words of `text`; each `embedding:name` is one of its own, and a comma ends its name."""
     parts: list[str | Embedding] = []
-    end = 0
-    for found in _EMBEDDING.finditer(text):
-        parts += [text[end : found.start()], Embedding(found[1])]
-        end = found.end()
-    parts.append(text[end:])
-    return [part for part in parts if isinstance(part, Embedding) or part.strip()]
+    for word in text.split():
+        if not word.startswith(_EMBEDDING):
+            parts.append(word)
+            continue
+        name, comma, rest = word.removeprefix(_EMBEDDING).partition(",")
+        parts += [Embedding(name)] if name else [word.partition(",")[0]]
+        parts += [comma + rest] if comma else []
+    return parts
 
 
 def chunks(groups: Sequence[Sequence[Weighted[T]]], size: int = CHUNK) -> list[list[Weighted[T]]]:

@@ -1,0 +1,92 @@
+"""What is in a weight file: family, evidence, parts with their sizes. For safetensors only the header is read."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine.models.detect import Detection, detect
+from engine.models.formats import is_pickle
+from engine.store.safetensors_header import FileFormatError, TensorInfo, read_header
+
+_PARTS = (
+    ("UNet", ("model.diffusion_model.",)),
+    ("EMA weights", ("model_ema.",)),
+    ("autoencoder", ("first_stage_model.",)),
+    ("text encoder", ("cond_stage_model.", "conditioner.")),
+    ("ControlNet", ("control_model.",)),
+)
+_REST = "other tensors"
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """A part of a file: how many tensors and numbers it has, in how many bytes and which types."""
+
+    name: str
+    tensors: int
+    parameters: int
+    nbytes: int
+    dtypes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a weight file is and holds."""
+
+    detection: Detection
+    components: tuple[Component, ...]
+    metadata: Mapping[str, str]
+
+    @property
+    def parameters(self) -> int:
+        """Numbers in all parts."""
+        return sum(component.parameters for component in self.components)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all parts."""
+        return sum(component.nbytes for component in self.components)
+
+
+def inspect(path: Path) -> Report:
+    """The report on the file at `path`.
+
+    Raises `FileFormatError` for a damaged file or a missing one, and for pickles what `open_weights` raises.
+    """
+    if not path.is_file():
+        raise FileFormatError("there is no such file", where=path.name)
+    tensors, metadata = _read(path)
+    detection = detect({name: info.shape for name, info in tensors.items()})
+    return Report(detection, _components(tensors), metadata)
+
+
+def _read(path: Path) -> tuple[Mapping[str, TensorInfo], Mapping[str, str]]:
+    if is_pickle(path):
+        from engine.models.weights import open_weights  # the only way that needs torch
+
+        weights = open_weights(path)
+        return weights.tensors, weights.metadata
+    header = read_header(path)
+    return header.tensors, header.metadata
+
+
+def _components(tensors: Mapping[str, TensorInfo]) -> tuple[Component, ...]:
+    """The parts that are there, in the order of `_PARTS`; what belongs to none comes last."""
+    groups: dict[str, list[TensorInfo]] = {name: [] for name in (*(part for part, _ in _PARTS), _REST)}
+    for name, info in tensors.items():
+        part = next((part for part, prefixes in _PARTS if name.startswith(prefixes)), _REST)
+        groups[part].append(info)
+    return tuple(_component(part, infos) for part, infos in groups.items() if infos)
+
+
+def _component(name: str, infos: list[TensorInfo]) -> Component:
+    return Component(
+        name,
+        len(infos),
+        sum(math.prod(info.shape) for info in infos),
+        sum(info.nbytes for info in infos),
+        tuple(sorted({info.dtype for info in infos})),
+    )
