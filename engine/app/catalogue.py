@@ -5,11 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from engine.foundation.settings import Settings
 from engine.graph.spec import NodeSpec
-from engine.node.definition import NodeDefinition
 from engine.plugins.catalogue import Catalogue, load_catalogue, sources_of
+
+if TYPE_CHECKING:  # the node floor imports torch, which validating must not
+    from engine.node.definition import NodeDefinition
 
 ROOT = Path(__file__).resolve().parents[2]
 NODE_API = (ROOT / "engine" / "node", ROOT / "engine" / "graph" / "spec.py")
