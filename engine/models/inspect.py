@@ -9,7 +9,7 @@ from pathlib import Path
 
 from engine.models.detect import Detection, detect
 from engine.models.formats import is_pickle
-from engine.store.safetensors_header import FileFormatError, TensorInfo, read_header
+from engine.store.safetensors_header import TensorInfo, read_header
 
 _PARTS = (
     ("UNet", ("model.diffusion_model.",)),
@@ -54,10 +54,8 @@ class Report:
 def inspect(path: Path) -> Report:
     """The report on the file at `path`.
 
-    Raises `FileFormatError` for a damaged file or a missing one, and for pickles what `open_weights` raises.
+    Raises `MissingFileError`, `FileFormatError` for a damaged file, and for pickles what `open_weights` raises.
     """
-    if not path.is_file():
-        raise FileFormatError("there is no such file", where=path.name)
     tensors, metadata = _read(path)
     detection = detect({name: info.shape for name, info in tensors.items()})
     return Report(detection, _components(tensors), metadata)

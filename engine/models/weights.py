@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pickle
 import re
+import struct
+import warnings
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -22,6 +24,20 @@ from engine.store.safetensors_header import FileFormatError, TensorInfo, Truncat
 _NESTS = ("state_dict", "string_to_param")
 _MAX_NESTING = 4
 _DAMAGED = "The file is damaged or of another kind: download it again."
+# What torch's reader raises, in no order, for structures that make no sense.
+_DAMAGE = (
+    RuntimeError,
+    OSError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    AssertionError,
+    ArithmeticError,
+    MemoryError,
+    zipfile.BadZipFile,
+    struct.error,
+)
 _DTYPES = {
     torch.float64: "F64",
     torch.float32: "F32",
@@ -35,7 +51,7 @@ _DTYPES = {
 
 
 class WeightsError(EaselError):
-    """A weight file that is not there or holds no weights of the kind asked for."""
+    """A file that holds no weights."""
 
     code: ClassVar[str] = "bad_weights"
 
@@ -87,11 +103,9 @@ class Weights(Mapping[str, Tensor]):
 def open_weights(path: Path) -> Weights:
     """The weights of a safetensors file (mapped, nothing is read yet) or of a pickle that holds plain data only.
 
-    Raises `WeightsError` (missing, without tensors), `UnsafePickleError`, `TruncatedFileError` or `FileFormatError`
-    (its subclass `CorruptFileError` for pickles).
+    Raises `MissingFileError`, `WeightsError` (no tensors), `UnsafePickleError`, `TruncatedFileError` or
+    `FileFormatError` (of pickles its subclass `CorruptFileError`).
     """
-    if not path.is_file():
-        raise WeightsError("there is no such file", where=path.name, hint="Check the name and the model folders.")
     return _open_pickle(path) if is_pickle(path) else _open_safetensors(path)
 
 
@@ -118,16 +132,17 @@ def _unpickle(path: Path) -> Any:
     with path.open("rb") as file:
         start = file.read(2)
     zipped = start == b"PK"
-    if zipped and not zipfile.is_zipfile(path):  # the directory of an archive is at its end
-        raise TruncatedFileError("this file is cut short", where=path.name, hint="Download it again.")
     try:
-        with torch.serialization.safe_globals(_inert_globals()):
+        if zipped and not zipfile.is_zipfile(path):  # the directory of an archive is at its end
+            raise EOFError
+        with torch.serialization.safe_globals(_inert_globals()), warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # about pickle protocols that it may not know in full
             return torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
     except pickle.UnpicklingError as error:
         raise _refusal(path, start, str(error)) from error
     except EOFError as error:
         raise TruncatedFileError("this file is cut short", where=path.name, hint="Download it again.") from error
-    except (RuntimeError, OSError, ValueError, LookupError, TypeError, AttributeError, AssertionError) as error:
+    except _DAMAGE as error:
         kind = TruncatedFileError if "unexpected EOF" in str(error) else CorruptFileError
         raise kind("this is no whole weight file", where=path.name, got=_first_line(error), hint=_DAMAGED) from error
 

@@ -1,0 +1,153 @@
+"""Weight files: read without copying, and refused with a clear error when damaged or dangerous."""
+
+from __future__ import annotations
+
+import io
+import os
+import pickle
+import sys
+import types
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors.torch import save, save_file
+
+from engine.foundation.errors import EaselError
+from engine.models.formats import MissingFileError
+from engine.models.weights import CorruptFileError, UnsafePickleError, WeightsError, open_weights
+from engine.store.safetensors_header import FileFormatError, TruncatedFileError
+
+STATE = {"a.weight": torch.arange(600.0).reshape(20, 30), "a.bias": torch.ones(3, dtype=torch.float16)}
+
+
+class Dangerous:
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        return os.mkdir, ("this-must-never-exist",)
+
+
+def pickled(content: Any, archive: bool = True) -> bytes:
+    buffer = io.BytesIO()
+    torch.save(content, buffer, _use_new_zipfile_serialization=archive)
+    return buffer.getvalue()
+
+
+def written(folder: Path, name: str, data: bytes) -> Path:
+    (folder / name).write_bytes(data)
+    return folder / name
+
+
+@pytest.mark.parametrize("name", ["a.safetensors", "a.ckpt", "renamed.ckpt", "old.pt"])
+def test_each_format_gives_the_same_tensors(tmp_path: Path, name: str) -> None:
+    data = save(STATE) if name in ("a.safetensors", "renamed.ckpt") else pickled(STATE, archive=name != "old.pt")
+    weights = open_weights(written(tmp_path, name, data))
+    assert weights.shapes == {"a.weight": (20, 30), "a.bias": (3,)}
+    assert {key: info.dtype for key, info in weights.tensors.items()} == {"a.weight": "F32", "a.bias": "F16"}
+    assert all(torch.equal(weights[key], STATE[key]) for key in STATE)
+
+
+def test_a_part_has_its_names_without_the_prefix(tmp_path: Path) -> None:
+    save_file(STATE, tmp_path / "a.safetensors")
+    assert list(open_weights(tmp_path / "a.safetensors").part("a.b")) == ["ias"]
+
+
+def test_metadata_is_kept(tmp_path: Path) -> None:
+    save_file(STATE, tmp_path / "a.safetensors", {"title": "x"})
+    assert open_weights(tmp_path / "a.safetensors").metadata == {"title": "x"}
+
+
+def test_an_unknown_name_is_a_key_error(tmp_path: Path) -> None:
+    save_file(STATE, tmp_path / "a.safetensors")
+    with pytest.raises(KeyError):
+        open_weights(tmp_path / "a.safetensors")["b"]
+
+
+def test_state_dicts_are_found_under_two_nests(tmp_path: Path) -> None:
+    nested = {"epoch": 3, "state_dict": {"state_dict": STATE, "step": 1}}
+    assert open_weights(written(tmp_path, "a.ckpt", pickled(nested))).keys() == STATE.keys()
+
+
+@pytest.mark.parametrize("archive", [True, False])
+def test_a_pickle_with_code_is_refused_and_does_not_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, archive: bool
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = written(tmp_path, "a.ckpt", pickled({"w": STATE, "x": Dangerous()}, archive))
+    with pytest.raises(UnsafePickleError, match=r"got posix\.mkdir\. Ask its author for a safetensors file") as caught:
+        open_weights(path)
+    assert caught.value.code == "unsafe_pickle"
+    assert not (tmp_path / "this-must-never-exist").exists()
+
+
+def test_a_bare_pickle_with_code_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UnsafePickleError):
+        open_weights(written(tmp_path, "a.pt", pickle.dumps(Dangerous(), protocol=2)))
+
+
+def test_the_training_state_of_the_first_checkpoints_is_accepted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "pytorch_lightning.callbacks.model_checkpoint"
+    module = types.ModuleType(name)
+    module.ModelCheckpoint = type("ModelCheckpoint", (), {"__module__": name})
+    for end in ("pytorch_lightning", "pytorch_lightning.callbacks", name):
+        monkeypatch.setitem(sys.modules, end, module)
+    content = {"callbacks": {module.ModelCheckpoint: {"score": np.float64(3)}}, "state_dict": STATE}
+    path = written(tmp_path, "a.ckpt", pickled(content))
+    monkeypatch.undo()
+    assert open_weights(path).keys() == STATE.keys()
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "error", "code"),
+    [
+        ("a.ckpt", pickled(STATE)[:-200], TruncatedFileError, "truncated_file"),
+        ("a.ckpt", pickled(STATE, archive=False)[:-200], TruncatedFileError, "truncated_file"),
+        ("a.ckpt", b"", TruncatedFileError, "truncated_file"),
+        ("a.ckpt", b"<html>not found</html>", CorruptFileError, "corrupt_file"),
+        ("a.ckpt", pickled({"a": 1}), WeightsError, "bad_weights"),
+        ("a.ckpt", pickled([1, 2]), WeightsError, "bad_weights"),
+        ("a.safetensors", save(STATE)[:-10], TruncatedFileError, "truncated_file"),
+        ("a.safetensors", save(STATE)[:30], TruncatedFileError, "truncated_file"),
+        ("a.safetensors", b"", TruncatedFileError, "truncated_file"),
+        ("a.safetensors", pickled(STATE), FileFormatError, "corrupt_header"),
+        ("a.safetensors", b"<html>not found</html>", FileFormatError, "corrupt_header"),
+        ("a.safetensors", save(STATE).replace(b"[20,30]", b"[20,31]"), FileFormatError, "corrupt_header"),
+        ("a.safetensors", save(STATE).replace(b"F32", b"Q32"), FileFormatError, "corrupt_file"),
+    ],
+)
+def test_damaged_files_are_refused_with_a_code(
+    tmp_path: Path, name: str, data: bytes, error: type[EaselError], code: str
+) -> None:
+    with pytest.raises(error) as caught:
+        open_weights(written(tmp_path, name, data))
+    assert (caught.value.code, caught.value.where[: len(name)]) == (code, name)
+
+
+def test_a_missing_file_is_told(tmp_path: Path) -> None:
+    with pytest.raises(MissingFileError, match="there is no such file"):
+        open_weights(tmp_path / "a.safetensors")
+
+
+FORMATS = {"a.safetensors": save(STATE), "a.ckpt": pickled(STATE), "a.pt": pickled(STATE, archive=False)}
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.sampled_from(sorted(FORMATS)), st.lists(st.tuples(st.integers(-400, 600), st.integers(0, 7)), min_size=1))
+def test_flipped_bits_give_tensors_or_a_typed_error(
+    tmp_path_factory: pytest.TempPathFactory, name: str, flips: list[tuple[int, int]]
+) -> None:
+    data = bytearray(FORMATS[name])
+    for place, bit in flips:
+        data[place] ^= 1 << bit
+    path = written(tmp_path_factory.getbasetemp(), name, bytes(data))
+    try:
+        weights = dict(open_weights(path))
+    except EaselError:
+        return
+    assert all(isinstance(tensor, torch.Tensor) for tensor in weights.values())
