@@ -1,0 +1,246 @@
+"""The laws every sampler obeys, and equality with formulas written a second time or with diffusers."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+from typing import Any
+
+import diffusers
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from engine.diffusion.samplers import SAMPLERS
+from tests.unit.diffusion.toys import SPREAD, finish, gaussian, gaussian_flow, karras, nonlinear, points, start
+
+DETERMINISTIC = [name for name, spec in SAMPLERS.items() if spec.noise is None]
+STOCHASTIC = [name for name, spec in SAMPLERS.items() if spec.noise is not None]
+ORDERS = {"euler": 1, "ddim": 1, "heun": 2, "dpm_2": 2, "dpmpp_2m": 2, "uni_pc": 2, "uni_pc_bh2": 2}
+
+
+def error_at(name: str, steps: int) -> float:
+    sigmas = np.geomspace(2.0, 0.2, steps + 1).tolist()
+    x = points() / 14.6 * 2
+    end = finish(start(name, x, sigmas), gaussian)
+    return float((end - gaussian_flow(x, 2.0, 0.2)).abs().max())
+
+
+@pytest.mark.parametrize("name", DETERMINISTIC)
+def test_the_error_on_a_gaussian_falls_with_the_advertised_order(name: str) -> None:
+    coarse, fine = error_at(name, 40), error_at(name, 80)
+    assert math.log2(coarse / fine) == pytest.approx(ORDERS[name], abs=0.3)
+
+
+@pytest.mark.parametrize("name", DETERMINISTIC)
+def test_a_gaussian_is_sampled_to_its_known_end(name: str) -> None:
+    x = points()
+    end = finish(start(name, x, karras(400)), gaussian)
+    assert torch.allclose(end, gaussian_flow(x, 14.6, 0.0), atol=0.03)
+
+
+@pytest.mark.parametrize("name", [name for name in STOCHASTIC if name != "lcm"])  # lcm jumps to means, by design
+def test_samples_of_a_gaussian_have_its_moments(name: str) -> None:
+    x = torch.randn(20_000, generator=torch.Generator().manual_seed(3), dtype=torch.float64) * math.hypot(14.6, SPREAD)
+    end = finish(start(name, x, karras(120)), gaussian)
+    assert float(end.std()) == pytest.approx(SPREAD, rel=0.03)
+    assert abs(float(end.mean())) < 0.03
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_replaying_any_prefix_of_the_log_gives_the_same_result(name: str) -> None:
+    x, sigmas = points(8), karras(9)
+    log: list[Tensor] = []
+    whole = finish(start(name, x, sigmas), nonlinear, log)
+    for prefix in range(len(log) + 1):
+        resumed = finish(start(name, x, sigmas), nonlinear, log[:prefix], replay=prefix)
+        assert torch.equal(resumed, whole)
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_a_job_gives_the_same_alone_and_interleaved_with_another(name: str) -> None:
+    x, sigmas = points(8), karras(7)
+    alone = finish(start(name, x, sigmas), nonlinear)
+    first, second = start(name, x, sigmas), start("heun", x * 2, sigmas)
+    asked, other = next(first), next(second)
+    result = None
+    while result is None:
+        both = nonlinear(torch.stack([asked.x, other.x]), asked.sigma)  # one call for both jobs
+        second_answer = both[1] if other.sigma == asked.sigma else nonlinear(other.x, other.sigma)
+        try:
+            other = second.send(second_answer)
+        except StopIteration:
+            second = start("heun", x * 2, sigmas)
+            other = next(second)
+        try:
+            asked = first.send(both[0])
+        except StopIteration as stop:
+            result = stop.value
+    assert torch.allclose(result, alone, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_leaving_a_sampler_half_way_leaves_nothing_behind(name: str) -> None:
+    x, sigmas = points(8), karras(7)
+    before = finish(start(name, x, sigmas), nonlinear)
+    abandoned = start(name, x, sigmas)
+    next(abandoned)
+    abandoned.close()
+    assert torch.equal(finish(start(name, x, sigmas), nonlinear), before)
+
+
+@pytest.mark.parametrize("steps", [5, 12, 40])
+def test_euler_equals_its_formula(steps: int) -> None:
+    x = expected = points()
+    sigmas = karras(steps)
+    for sigma, sigma_next in pairwise(sigmas):
+        slope = (expected - nonlinear(expected, sigma)) / sigma
+        expected = expected + slope * (sigma_next - sigma)
+    assert torch.allclose(finish(start("euler", x, sigmas), nonlinear), expected, atol=1e-10)
+
+
+@pytest.mark.parametrize("steps", [5, 12, 40])
+def test_heun_equals_algorithm_1_of_the_edm_paper(steps: int) -> None:
+    x = expected = points()
+    sigmas = karras(steps)
+    for t, t_next in pairwise(sigmas):
+        d = (expected - nonlinear(expected, t)) / t
+        guess = expected + (t_next - t) * d
+        if t_next != 0:
+            d_next = (guess - nonlinear(guess, t_next)) / t_next
+            guess = expected + (t_next - t) * (d / 2 + d_next / 2)
+        expected = guess
+    assert torch.allclose(finish(start("heun", x, sigmas), nonlinear), expected, atol=1e-10)
+
+
+@pytest.mark.parametrize("steps", [5, 12, 40])
+def test_dpm_2_equals_the_midpoint_rule_in_log_sigma(steps: int) -> None:
+    x = expected = points()
+    sigmas = karras(steps)
+    for sigma, sigma_next in pairwise(sigmas):
+        d = (expected - nonlinear(expected, sigma)) / sigma
+        if sigma_next == 0:
+            expected = expected + d * (sigma_next - sigma)
+            continue
+        middle = math.exp((math.log(sigma) + math.log(sigma_next)) / 2)
+        half = expected + d * (middle - sigma)
+        expected = expected + (half - nonlinear(half, middle)) / middle * (sigma_next - sigma)
+    assert torch.allclose(finish(start("dpm_2", x, sigmas), nonlinear), expected, atol=1e-10)
+
+
+@pytest.mark.parametrize("steps", [5, 12, 40])
+def test_dpmpp_2m_equals_algorithm_2_of_its_paper(steps: int) -> None:
+    x = expected = points()
+    sigmas = karras(steps)
+    lambdas = [-math.log(sigma) if sigma else math.inf for sigma in sigmas]
+    estimates: list[Tensor] = []
+    for i in range(steps):
+        estimates.append(nonlinear(expected, sigmas[i]))
+        if sigmas[i + 1] == 0:
+            expected = estimates[-1]
+            break
+        h = lambdas[i + 1] - lambdas[i]
+        d = estimates[-1]
+        if i:
+            r = (lambdas[i] - lambdas[i - 1]) / h
+            d = (1 + 1 / (2 * r)) * estimates[-1] - 1 / (2 * r) * estimates[-2]
+        expected = sigmas[i + 1] / sigmas[i] * expected - (math.exp(-h) - 1) * d
+    assert torch.allclose(finish(start("dpmpp_2m", x, sigmas), nonlinear), expected, atol=1e-10)
+
+
+@pytest.mark.parametrize("steps", [5, 12, 40])
+def test_ancestral_samplers_equal_their_formula_with_the_same_noise(steps: int) -> None:
+    x = expected = points()
+    sigmas = karras(steps)
+    generator = torch.Generator().manual_seed(0)
+    for sigma, sigma_next in pairwise(sigmas):
+        variance = sigma_next**2 * (sigma**2 - sigma_next**2) / sigma**2
+        down = math.sqrt(sigma_next**2 - variance)
+        expected = expected + (expected - nonlinear(expected, sigma)) / sigma * (down - sigma)
+        if sigma_next:
+            noise = torch.randn(x.shape, generator=generator, dtype=x.dtype)
+            expected = expected + math.sqrt(variance) * noise
+    assert torch.allclose(finish(start("euler_ancestral", x, sigmas), nonlinear), expected, atol=1e-10)
+
+
+@pytest.mark.parametrize("steps", [5, 12, 40])
+def test_dpmpp_2m_sde_equals_its_formula_with_the_same_noise(steps: int) -> None:
+    x = expected = points()
+    sigmas = karras(steps)
+    generator = torch.Generator().manual_seed(0)
+    last, last_h = None, 0.0
+    for sigma, sigma_next in pairwise(sigmas):
+        d = nonlinear(expected, sigma)
+        if sigma_next == 0:
+            expected = d
+            break
+        h = math.log(sigma) - math.log(sigma_next)
+        moved = sigma_next / sigma * math.exp(-h) * expected + (1 - math.exp(-2 * h)) * d
+        if last is not None:
+            moved = moved + 0.5 * (1 - math.exp(-2 * h)) / (last_h / h) * (d - last)
+        noise = torch.randn(x.shape, generator=generator, dtype=x.dtype)
+        expected = moved + noise * sigma_next * math.sqrt(1 - math.exp(-2 * h))
+        last, last_h = d, h
+    assert torch.allclose(finish(start("dpmpp_2m_sde", x, sigmas), nonlinear), expected, atol=1e-10)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # diffusers' own, with this numpy
+@pytest.mark.parametrize("kind", ["bh1", "bh2"])
+@pytest.mark.parametrize("steps", [5, 12, 40])
+def test_uni_pc_equals_diffusers(kind: str, steps: int) -> None:
+    sigmas = karras(steps + 1)[:-1]  # not down to zero, where diffusers' first variant gives NaN
+    scheduler: Any = diffusers.UniPCMultistepScheduler(
+        solver_order=3, solver_type=kind, prediction_type="sample", use_karras_sigmas=True
+    )
+    scheduler.set_timesteps(steps)
+    scheduler.sigmas = torch.tensor(sigmas, dtype=torch.float64)
+    x = points(16).reshape(1, 1, 4, 4)
+    expected = x / math.sqrt(1 + sigmas[0] ** 2)
+    for sigma, timestep in zip(sigmas, scheduler.timesteps, strict=False):
+        sample = nonlinear(expected * math.sqrt(1 + sigma**2), sigma)
+        expected = scheduler.step(sample, timestep, expected).prev_sample
+    name = "uni_pc" if kind == "bh1" else "uni_pc_bh2"
+    expected = expected * math.sqrt(1 + sigmas[-1] ** 2)
+    assert torch.allclose(finish(start(name, x, sigmas), nonlinear), expected, atol=1e-10)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # diffusers' own, with this numpy
+def test_ddim_equals_diffusers() -> None:
+    scheduler: Any = diffusers.DDIMScheduler(
+        beta_start=0.00085,
+        beta_end=0.012,
+        beta_schedule="scaled_linear",
+        clip_sample=False,
+        set_alpha_to_one=True,
+        steps_offset=1,
+        prediction_type="sample",
+    )
+    scheduler.set_timesteps(20)
+    signal = scheduler.alphas_cumprod.double()
+    scheduler.alphas_cumprod = signal
+    sigmas = [float(((1 - signal[t]) / signal[t]).sqrt()) for t in scheduler.timesteps] + [0.0]
+    x = points(16)
+    expected = x / math.sqrt(1 + sigmas[0] ** 2)
+    for sigma, timestep in zip(sigmas, scheduler.timesteps, strict=False):
+        sample = nonlinear(expected * math.sqrt(1 + sigma**2), sigma)
+        expected = scheduler.step(sample, timestep, expected).prev_sample
+    assert torch.allclose(finish(start("ddim", x, sigmas), nonlinear), expected, atol=1e-10)
+
+
+def test_lcm_equals_its_formula_with_the_same_noise() -> None:
+    x = expected = points()
+    sigmas = karras(6)
+    generator = torch.Generator().manual_seed(0)
+    for sigma, sigma_next in pairwise(sigmas):
+        expected = nonlinear(expected, sigma)
+        if sigma_next:
+            expected = expected + sigma_next * torch.randn(x.shape, generator=generator, dtype=x.dtype)
+    assert torch.allclose(finish(start("lcm", x, sigmas), nonlinear), expected, atol=1e-12)
+
+
+def test_dpm_2_ancestral_without_fresh_noise_is_dpm_2_to_the_lower_level() -> None:
+    x = points()
+    log: list[Tensor] = []
+    finish(start("dpm_2_ancestral", x, [14.6, 5.0]), nonlinear, log)
+    assert len(log) == 2
