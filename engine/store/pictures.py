@@ -23,7 +23,8 @@ def open_picture(path: Path, max_pixels: int = MAX_PIXELS) -> Image.Image:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            picture = Image.open(path)
+            # from memory: Pillow leaves the file open where decoding fails or frames are still to come
+            picture: Image.Image = Image.open(io.BytesIO(path.read_bytes()))
         if picture.width * picture.height > max_pixels:
             raise _too_large(path, f"{picture.width} x {picture.height}", max_pixels)
         picture.load()
