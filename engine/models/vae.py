@@ -47,7 +47,10 @@ class Vae:
         return torch.cat(parts).float().cpu()
 
     def decode(self, samples: Tensor) -> Image:
-        """Pictures `(B, h * f, w * f, 3)` in 0..1 of latents `(B, C, h, w)`. Raises `VaeError` for other channels."""
+        """Pictures `(B, h * f, w * f, 3)` in 0..1 of latents `(B, C, h, w)`.
+
+        Raises `VaeError` for another number of channels, and when the picture would hold values that are no numbers.
+        """
         if samples.ndim != 4 or samples.shape[1] != self.latent_channels:
             raise VaeError(
                 "these latents are of another model",
@@ -57,7 +60,14 @@ class Vae:
             )
         with self.net.lease() as net:
             parts = [net.decode(self._placed(sample[None])) for sample in samples]
-        return Image((torch.cat(parts).float().cpu().movedim(1, -1) / 2 + 0.5).clamp(0, 1))
+        pixels = torch.cat(parts).float().cpu().movedim(1, -1)
+        if not pixels.isfinite().all():
+            raise VaeError(
+                "the decoded picture is not a number",
+                got="latents that are none either" if not samples.isfinite().all() else "sound latents",
+                hint="Weights are damaged or overflow: try another checkpoint, VAE or precision.",
+            )
+        return Image((pixels / 2 + 0.5).clamp(0, 1))
 
     def crop(self, pixels: Tensor) -> Tensor:
         """`pixels` `(B, H, W, ...)` cut about the centre to multiples of the factor."""

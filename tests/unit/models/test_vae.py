@@ -57,3 +57,9 @@ def test_each_picture_of_a_batch_is_coded_as_if_alone(vae: Vae) -> None:
     samples = torch.randn(3, 4, 4, 4)
     alone = torch.cat([vae.decode(sample[None]) for sample in samples])
     assert torch.equal(vae.decode(samples), alone)
+
+
+@pytest.mark.parametrize(("value", "what"), [(float("nan"), "latents that are none either"), (1e38, "sound latents")])
+def test_a_picture_that_is_no_number_is_an_error_not_a_black_file(vae: Vae, value: float, what: str) -> None:
+    with pytest.raises(VaeError, match=f"the decoded picture is not a number: got {what}"):
+        vae.decode(torch.full((1, 4, 2, 2), value))
