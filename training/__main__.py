@@ -21,7 +21,7 @@ def main() -> int:
     train = commands.add_parser("train", help="train all parts; a run that was stopped goes on")
     train.add_argument("--folder", type=Path, default=HERE / "runs", help="where states are kept")
     train.add_argument("--autoencoder-minutes", type=float, default=24.0)
-    train.add_argument("--text-minutes", type=float, default=5.0)
+    train.add_argument("--text-minutes", type=float, default=9.0)
     train.add_argument("--denoiser-minutes", type=float, default=46.0)
     train.add_argument("--threads", type=int, default=1, help="more pay only on an idle machine")
     measure = commands.add_parser("evaluate", help="draw held-out prompts and count what is right")

@@ -20,15 +20,18 @@ class PathError(EaselError):
     code: ClassVar[str] = "path_escape"
 
 
-def resolve(root: Path, name: str) -> Path:
+def resolve(root: Path, name: str, *, links_may_leave: bool = False) -> Path:
     """The path of `name` (with forward slashes) below `root`, symbolic links followed; it need not exist.
 
     Raises `PathError` for anything that is absolute, climbs, hides in a link, or that some system would read otherwise.
+    `links_may_leave` is for folders that only the owner of the machine writes to, who may have linked files there.
     """
     wrong = _fault(name)
     if wrong:
         raise _error(name, wrong)
     base = root.resolve()
+    if links_may_leave:
+        return base / PurePosixPath(name)
     path = (base / PurePosixPath(name)).resolve()
     if not path.is_relative_to(base) or path == base:
         raise _error(name, "it leads out of its folder")

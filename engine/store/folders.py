@@ -82,7 +82,7 @@ class Folders:
             name, place = annotation(name)
             kind = place or kind
         for root in self.roots.get(kind, ()):
-            path = resolve(root, name)
+            path = resolve(root, name, links_may_leave=kind not in _PLACES)
             if path.is_file():
                 return path
         known = self.list(kind)

@@ -1,8 +1,8 @@
 """UniPC (Zhao et al. 2023): a multistep predictor with a corrector that costs no further evaluation.
 
 Data prediction in the variable lambda = -log sigma, algorithms 5 and 6 of the paper; `B(h)` is h in the first variant
-and expm1(h) in the second. Order three inside; the first steps and the last are of lower order, for the stability of short
-runs, so that the whole converges with order two.
+and expm1(h) in the second. Order three inside; the first steps and the last are of lower order, for the stability of
+short runs, so that the whole converges with order two.
 """
 
 from __future__ import annotations

@@ -87,3 +87,15 @@ def test_a_fingerprint_changes_with_the_file(tmp_path: Path) -> None:
     path.write_bytes(b"more")
     assert found.fingerprint("vae", "a.pt") != before
     assert found.fingerprint("vae", "gone.pt") == ""
+
+
+def test_a_model_file_may_be_a_link_to_elsewhere_but_a_picture_may_not(tmp_path: Path) -> None:
+    target = touch(tmp_path / "big_disk" / "model.safetensors")
+    (tmp_path / "models" / "vae").mkdir(parents=True)
+    (tmp_path / "models" / "vae" / "linked.safetensors").symlink_to(target)
+    (tmp_path / "input").mkdir()
+    (tmp_path / "input" / "linked.png").symlink_to(target)
+    found = folders(settings_under(tmp_path))
+    assert found.find("vae", "linked.safetensors").resolve() == target.resolve()
+    with pytest.raises(PathError):
+        found.find("input", "linked.png")
