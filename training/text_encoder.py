@@ -12,12 +12,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from engine.models.text.tokenizer import ClipTokenizer
 from numpy.random import Generator
 from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import CLIPTextConfig, CLIPTextModel
 
+from engine.models.text.tokenizer import ClipTokenizer
 from training.fitting import Batch, Fit, State, fit
 from training.scenes import COLOURS, PLACES, RADII, RELATIONS, SHAPES, Scene, caption, random_scene
 
