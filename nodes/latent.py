@@ -90,7 +90,11 @@ def upscale_latent_by(
 @node("SaveLatent", category="_for_testing", sink=True)
 def save_latent(samples: Latent, filename_prefix: str = "latents/ComfyUI", ctx: NodeContext = PLAIN) -> None:
     """Write a latent to the output folder, with the workflow in it."""
-    tensors = {"latent_tensor": samples.samples.contiguous(), "latent_format_version_0": torch.tensor([])}
+    tensors = {
+        "latent_tensor": samples.samples.contiguous(),
+        "latent_format_version_0": torch.tensor([]),
+        "downscale": torch.tensor(samples.downscale),
+    }
     ctx.save(save_tensors(tensors, dict(ctx.metadata)), filename_prefix, ".latent")
 
 
@@ -99,7 +103,8 @@ def load_latent(latent: Annotated[str, Files("latents")], ctx: NodeContext = PLA
     """Read a latent from the input folder."""
     tensors = load_file(ctx.file("latents", latent))
     factor = 1.0 if "latent_format_version_0" in tensors else OLD_FORMAT_FACTOR
-    return Latent(tensors["latent_tensor"].float() * factor)
+    downscale = int(tensors["downscale"]) if "downscale" in tensors else CELL
+    return Latent(tensors["latent_tensor"].float() * factor, downscale=downscale)
 
 
 def _grown(mask: Tensor, by: int) -> Tensor:

@@ -19,7 +19,10 @@ PNG_LEVEL = 4
 
 
 def open_picture(path: Path, max_pixels: int = MAX_PIXELS) -> Image.Image:
-    """The picture, decoded and turned as its EXIF data says. Raises `PictureError`; a huge one is not decoded."""
+    """The picture, decoded; a still one is turned as its EXIF data says. Raises `PictureError`.
+
+    A picture of more than `max_pixels` is refused by its header, before it is decoded.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
@@ -28,7 +31,9 @@ def open_picture(path: Path, max_pixels: int = MAX_PIXELS) -> Image.Image:
         if picture.width * picture.height > max_pixels:
             raise _too_large(path, f"{picture.width} x {picture.height}", max_pixels)
         picture.load()
-        return ImageOps.exif_transpose(picture) or picture
+        if getattr(picture, "is_animated", False):
+            return picture  # turning would leave the first frame only
+        return ImageOps.exif_transpose(picture)
     except Image.DecompressionBombError as error:
         raise _too_large(path, "far more", max_pixels) from error
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, EOFError) as error:

@@ -239,8 +239,21 @@ def test_lcm_equals_its_formula_with_the_same_noise() -> None:
     assert torch.allclose(finish(start("lcm", x, sigmas), nonlinear), expected, atol=1e-12)
 
 
-def test_dpm_2_ancestral_without_fresh_noise_is_dpm_2_to_the_lower_level() -> None:
-    x = points()
-    log: list[Tensor] = []
-    finish(start("dpm_2_ancestral", x, [14.6, 5.0]), nonlinear, log)
-    assert len(log) == 2
+@pytest.mark.parametrize("steps", [5, 12, 40])
+def test_dpm_2_ancestral_equals_its_formula_with_the_same_noise(steps: int) -> None:
+    x = expected = points()
+    sigmas = karras(steps)
+    generator = torch.Generator().manual_seed(0)
+    for sigma, sigma_next in pairwise(sigmas):
+        variance = sigma_next**2 * (sigma**2 - sigma_next**2) / sigma**2
+        down = math.sqrt(sigma_next**2 - variance)
+        slope = (expected - nonlinear(expected, sigma)) / sigma
+        if down == 0:
+            expected = expected + slope * (down - sigma)
+            continue
+        middle = math.exp((math.log(sigma) + math.log(down)) / 2)
+        half = expected + slope * (middle - sigma)
+        expected = expected + (half - nonlinear(half, middle)) / middle * (down - sigma)
+        noise = torch.randn(x.shape, generator=generator, dtype=x.dtype)
+        expected = expected + math.sqrt(variance) * noise
+    assert torch.allclose(finish(start("dpm_2_ancestral", x, sigmas), nonlinear), expected, atol=1e-10)
