@@ -19,6 +19,7 @@ Schedule: TypeAlias = Callable[[NoiseLevels, int], list[float]]
 
 KARRAS_RHO = 7.0
 BETA_SHAPE = 0.6
+LINEAR_SHARE = 0.025
 
 
 def normal(levels: NoiseLevels, steps: int) -> list[float]:
@@ -61,6 +62,28 @@ def beta(levels: NoiseLevels, steps: int) -> list[float]:
     return [*(levels.sigmas[t] for t in dict.fromkeys(timesteps.tolist())), 0.0]
 
 
+def linear_quadratic(levels: NoiseLevels, steps: int) -> list[float]:
+    """Half the steps fall linearly over the first 2.5 % of the largest sigma, the rest quadratically to 0.
+
+    Source: Polyak et al. 2024 (Movie Gen), section 3.4.2.
+    """
+    if steps == 1:
+        return [levels.sigma_max, 0.0]
+    linear = steps // 2
+    slope = LINEAR_SHARE / linear
+    rest = steps - linear
+    curve = (1 - LINEAR_SHARE - slope * rest) / rest**2  # joins with the same slope and reaches 1 after the last step
+    done = [slope * step for step in range(linear)]
+    done += [LINEAR_SHARE + slope * step + curve * step**2 for step in range(rest)]
+    return [*(levels.sigma_max * (1 - share) for share in done), 0.0]
+
+
+def kl_optimal(levels: NoiseLevels, steps: int) -> list[float]:
+    """Even steps in arctan sigma (Sabour et al. 2024, Align Your Steps, theorem 3.1)."""
+    low, high = math.atan(levels.sigma_min), math.atan(levels.sigma_max)
+    return [*map(math.tan, _spaced(high, low, steps)), 0.0]
+
+
 SCHEDULES: Mapping[str, Schedule] = {
     "simple": simple,
     "sgm_uniform": sgm_uniform,
@@ -69,6 +92,8 @@ SCHEDULES: Mapping[str, Schedule] = {
     "ddim_uniform": ddim_uniform,
     "beta": beta,
     "normal": normal,
+    "linear_quadratic": linear_quadratic,
+    "kl_optimal": kl_optimal,
 }
 
 

@@ -1,16 +1,17 @@
-"""DPM-Solver++ multistep samplers (Lu et al. 2022b), in the variable lambda = -log sigma.
+"""DPM-Solver++ samplers (Lu et al. 2022b), in the variable lambda = -log sigma.
 
-Each keeps the last denoised estimate and extrapolates, so the second order costs one evaluation a step.
+The multistep ones keep earlier estimates and extrapolate, so that a higher order still costs one evaluation a step.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from itertools import pairwise
 
 from torch import Tensor
 
-from engine.diffusion.samplers.evaluate import Evaluate, Sampler
+from engine.diffusion.samplers.evaluate import Evaluate, Sampler, ancestral
 from engine.tensors.noise import NoiseSource
 
 
@@ -33,17 +34,95 @@ def dpmpp_2m(x: Tensor, sigmas: list[float]) -> Sampler:
 
 def dpmpp_2m_sde(x: Tensor, sigmas: list[float], noise: NoiseSource) -> Sampler:
     """SDE-DPM-Solver++(2M), midpoint form (DPM-Solver++, section 5.2). One evaluation a step; stochastic."""
+    return _2m_sde(x, sigmas, noise, lambda width: -0.5 * math.expm1(-2 * width))
+
+
+def dpmpp_2m_sde_heun(x: Tensor, sigmas: list[float], noise: NoiseSource) -> Sampler:
+    """SDE-DPM-Solver++(2M) in the form that integrates the slope exactly. One evaluation a step; stochastic."""
+    return _2m_sde(x, sigmas, noise, lambda width: 1 + math.expm1(-2 * width) / (2 * width))
+
+
+def _2m_sde(x: Tensor, sigmas: list[float], noise: NoiseSource, slope_weight: Callable[[float], float]) -> Sampler:
     previous: tuple[Tensor, float] | None = None
     for step, (sigma, sigma_next) in enumerate(pairwise(sigmas)):
         denoised = yield Evaluate(x, sigma, step)
         if sigma_next == 0:
             return denoised
         width = math.log(sigma / sigma_next)
-        change = -math.expm1(-2 * width)
-        x_next = (sigma_next / sigma) * math.exp(-width) * x + change * denoised
+        x = _sde_mean(x, denoised, width)
         if previous is not None:
             last, last_width = previous
-            x_next = x_next + 0.5 * change * (width / last_width) * (denoised - last)
-        x = x_next + sigma_next * math.sqrt(change) * noise(sigma, sigma_next)
+            x = x + slope_weight(width) * (width / last_width) * (denoised - last)
+        x = x + _sde_noise(sigma, sigma_next, noise)
         previous = (denoised, width)
     return x
+
+
+def dpmpp_3m_sde(x: Tensor, sigmas: list[float], noise: NoiseSource) -> Sampler:
+    """The third-order sibling of SDE-DPM-Solver++(2M), by k-diffusion. One evaluation a step; stochastic."""
+    history: list[tuple[Tensor, float]] = []
+    for step, (sigma, sigma_next) in enumerate(pairwise(sigmas)):
+        denoised = yield Evaluate(x, sigma, step)
+        if sigma_next == 0:
+            return denoised
+        width = math.log(sigma / sigma_next)
+        x = _sde_mean(x, denoised, width)
+        phi_2 = math.expm1(-2 * width) / (2 * width) + 1
+        if len(history) == 1:
+            ((last, last_width),) = history
+            x = x + phi_2 * (width / last_width) * (denoised - last)
+        elif history:
+            (last, last_width), (older, older_width) = history
+            r0, r1 = last_width / width, older_width / width
+            near, far = (denoised - last) / r0, (last - older) / r1
+            first = near + (near - far) * (r0 / (r0 + r1))
+            second = (near - far) / (r0 + r1)
+            x = x + phi_2 * first - (phi_2 / (2 * width) - 0.5) * second
+        x = x + _sde_noise(sigma, sigma_next, noise)
+        history = [(denoised, width), *history[:1]]
+    return x
+
+
+def dpmpp_2s_ancestral(x: Tensor, sigmas: list[float], noise: NoiseSource) -> Sampler:
+    """DPM-Solver++(2S), algorithm 1, to below the next level, then fresh noise. Two evaluations a step; stochastic."""
+    for step, (sigma, sigma_next) in enumerate(pairwise(sigmas)):
+        down, up = ancestral(sigma, sigma_next)
+        denoised = yield Evaluate(x, sigma, step)
+        if down > 0:
+            middle = math.sqrt(sigma * down)
+            guess = _exponential_step(x, denoised, sigma, middle)
+            denoised = yield Evaluate(guess, middle, step)
+        x = _exponential_step(x, denoised, sigma, down)
+        if sigma_next > 0:
+            x = x + up * noise(sigma, sigma_next)
+    return x
+
+
+def dpmpp_sde(x: Tensor, sigmas: list[float], noise: NoiseSource) -> Sampler:
+    """DPM-Solver++ of the stochastic equation, single step, by k-diffusion. Two evaluations a step; stochastic."""
+    for step, (sigma, sigma_next) in enumerate(pairwise(sigmas)):
+        denoised = yield Evaluate(x, sigma, step)
+        if sigma_next == 0:
+            return denoised
+        middle = math.sqrt(sigma * sigma_next)
+        down, up = ancestral(sigma, middle)
+        guess = _exponential_step(x, denoised, sigma, down) + up * noise(sigma, middle)
+        denoised = yield Evaluate(guess, middle, step)
+        down, up = ancestral(sigma, sigma_next)
+        x = _exponential_step(x, denoised, sigma, down) + up * noise(sigma, sigma_next)
+    return x
+
+
+def _exponential_step(x: Tensor, denoised: Tensor, sigma: float, target: float) -> Tensor:
+    """The exact solution for a constant estimate: x moves towards it as sigma falls."""
+    return denoised + (x - denoised) * (target / sigma)
+
+
+def _sde_mean(x: Tensor, denoised: Tensor, width: float) -> Tensor:
+    """The mean of a step of `width` in lambda of the stochastic equation, for a constant estimate."""
+    share = math.exp(-2 * width)
+    return share * x + (1 - share) * denoised
+
+
+def _sde_noise(sigma: float, sigma_next: float, noise: NoiseSource) -> Tensor:
+    return sigma_next * math.sqrt(1 - (sigma_next / sigma) ** 2) * noise(sigma, sigma_next)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import diffusers
@@ -17,7 +18,20 @@ from tests.unit.diffusion.toys import SPREAD, finish, gaussian, gaussian_flow, k
 
 DETERMINISTIC = [name for name, spec in SAMPLERS.items() if spec.noise is None]
 STOCHASTIC = [name for name, spec in SAMPLERS.items() if spec.noise is not None]
-ORDERS = {"euler": 1, "ddim": 1, "heun": 2, "dpm_2": 2, "dpmpp_2m": 2, "uni_pc": 2, "uni_pc_bh2": 2}
+ORDERS = {
+    "euler": 1,
+    "ddim": 1,
+    "gradient_estimation": 1,
+    "heun": 2,
+    "heunpp2": 1,
+    "dpm_2": 2,
+    "dpmpp_2m": 2,
+    "uni_pc": 2,
+    "uni_pc_bh2": 2,
+    "lms": 2,
+    "ipndm": 2,
+}
+GOLDEN = np.load(Path(__file__).parents[2] / "data" / "golden" / "samplers.npz")
 
 
 def error_at(name: str, steps: int) -> float:
@@ -88,6 +102,89 @@ def test_leaving_a_sampler_half_way_leaves_nothing_behind(name: str) -> None:
     next(abandoned)
     abandoned.close()
     assert torch.equal(finish(start(name, x, sigmas), nonlinear), before)
+
+
+@pytest.mark.parametrize("case", GOLDEN.files)
+def test_the_result_equals_k_diffusions(case: str) -> None:
+    name, steps = case.split("/")
+    sigmas = karras(int(steps))
+    x = points(16).reshape(2, 2, 2, 2)
+    end = finish(start(name, x, sigmas[:-1] if name == "lms" else sigmas), nonlinear)
+    assert torch.allclose(end.flatten(), torch.from_numpy(GOLDEN[case]), atol=1e-10)
+
+
+@pytest.mark.parametrize("steps", [5, 12, 40])
+def test_ipndm_equals_its_formula(steps: int) -> None:
+    sigmas = karras(steps)
+    x = expected = points(16)
+    slopes: list[Tensor] = []
+    for sigma, sigma_next in pairwise(sigmas[:-1]):
+        slopes = [*slopes, (expected - nonlinear(expected, sigma)) / sigma][-4:]
+        order = len(slopes)
+        mixed = [
+            slopes[-1],
+            (3 * slopes[-1] - slopes[-2]) / 2 if order > 1 else None,
+            (23 * slopes[-1] - 16 * slopes[-2] + 5 * slopes[-3]) / 12 if order > 2 else None,
+            (55 * slopes[-1] - 59 * slopes[-2] + 37 * slopes[-3] - 9 * slopes[-4]) / 24 if order > 3 else None,
+        ][order - 1]
+        assert mixed is not None
+        expected = expected + mixed * (sigma_next - sigma)
+    expected = nonlinear(expected, sigmas[-2])
+    assert torch.allclose(finish(start("ipndm", x, sigmas), nonlinear), expected, atol=1e-10)
+
+
+@pytest.mark.parametrize("steps", [5, 12, 40])
+def test_gradient_estimation_equals_its_formula(steps: int) -> None:
+    sigmas = karras(steps)
+    x = expected = points(16)
+    last = None
+    for sigma, sigma_next in pairwise(sigmas):
+        slope = (expected - nonlinear(expected, sigma)) / sigma
+        width = sigma_next - sigma
+        change = (2.0 - 1) * (slope - last) * width if last is not None and sigma_next else 0.0
+        expected, last = expected + slope * width + change, slope
+    assert torch.allclose(finish(start("gradient_estimation", x, sigmas), nonlinear), expected, atol=1e-10)
+
+
+@pytest.mark.parametrize("steps", [2, 5, 12, 40])
+def test_heunpp2_equals_its_formula(steps: int) -> None:
+    s = karras(steps)
+    x = expected = points(16)
+
+    def slope(at: Tensor, sigma: float) -> Tensor:
+        return (at - nonlinear(at, sigma)) / sigma
+
+    for i in range(steps):
+        d, dt = slope(expected, s[i]), s[i + 1] - s[i]
+        if s[i + 1] == 0:
+            expected = expected + d * dt
+        elif s[i + 2] == 0:
+            d_2 = slope(expected + d * dt, s[i + 1])
+            w2 = s[i + 1] / (2 * s[0])
+            expected = expected + (d * (1 - w2) + d_2 * w2) * dt
+        else:
+            x_2 = expected + d * dt
+            d_2 = slope(x_2, s[i + 1])
+            d_3 = slope(x_2 + d_2 * (s[i + 2] - s[i + 1]), s[i + 2])
+            w2, w3 = s[i + 1] / (3 * s[0]), s[i + 2] / (3 * s[0])
+            expected = expected + (d * (1 - w2 - w3) + d_2 * w2 + d_3 * w3) * dt
+    assert torch.allclose(finish(start("heunpp2", x, s), nonlinear), expected, atol=1e-10)
+
+
+def test_ddpm_equals_the_posterior_of_its_paper() -> None:
+    sigmas = karras(12)
+    x = expected = points(16)
+    generator = torch.Generator().manual_seed(0)
+    for sigma, sigma_next in pairwise(sigmas):
+        signal, signal_next = 1 / (1 + sigma**2), 1 / (1 + sigma_next**2)
+        alpha = signal / signal_next
+        epsilon = (expected - nonlinear(expected, sigma)) / sigma
+        z = (expected * math.sqrt(signal) - (1 - alpha) / math.sqrt(1 - signal) * epsilon) / math.sqrt(alpha)
+        if sigma_next:
+            variance = (1 - alpha) * (1 - signal_next) / (1 - signal)
+            z = z + math.sqrt(variance) * torch.randn(x.shape, generator=generator, dtype=x.dtype)
+        expected = z / math.sqrt(signal_next)
+    assert torch.allclose(finish(start("ddpm", x, sigmas), nonlinear), expected, atol=1e-10)
 
 
 @pytest.mark.parametrize("steps", [5, 12, 40])

@@ -22,6 +22,8 @@ FIXED_POINTS = {  # first and last non-zero sigma at 20 steps, as observed in th
     "exponential": (14.6146, 0.0292),
     "ddim_uniform": (11.0283, 0.0413),
     "beta": (14.6146, 0.1114),
+    "linear_quadratic": (14.6146, 2.6745),
+    "kl_optimal": (14.6146, 0.0292),
 }
 
 
