@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
@@ -123,6 +124,7 @@ class _Run:
         self._keys: dict[NodeId, Key] = {}
         self._pending: dict[NodeId, _Pending] = {}
         self._results: dict[NodeId, Result] = {}
+        self._uses: Counter[NodeId] = Counter()
         self._ready: list[tuple[int, NodeId]] = []
         self._tasks: dict[asyncio.Task[Outcome], NodeId] = {}
         self._artifacts: dict[NodeId, tuple[Artifact, ...]] = {}
@@ -133,8 +135,9 @@ class _Run:
         error = None
         cancelled = False
         try:
-            ordered = (self._nodes[node_id] for node_id in self._graph.order)
+            ordered = [self._nodes[node_id] for node_id in self._graph.order]
             add_keys(self._keys, ordered, self._definitions, self._services.fingerprint)
+            self._uses.update(link.source for node in ordered for link in node.links.values())
             cached = tuple(node_id for node_id in self._graph.order if self._keys[node_id] in self._cache)
             if cached:
                 self._emit(events.NodesCached(cached))
@@ -204,7 +207,8 @@ class _Run:
         for expansion in expansions:
             self._add(node_id, expansion)
         self._pending[node_id].expanded = outcome.calls
-        inner = [link.source for call in expansions for link in call.outputs if isinstance(link, Link)]
+        inner = [link.source for link in _links(expansions)]
+        self._uses.update(inner)
         sinks = [n for call in expansions for n in call.nodes if self._nodes[n].spec.sink]
         self._wait(node_id, [*inner, *sinks])
 
@@ -227,9 +231,10 @@ class _Run:
             self._parent[node_id] = parent
             self._place[node_id] = self._place[parent]
         added = [self._nodes[node_id] for node_id in graph.order]
+        self._uses.update(link.source for node in added for link in node.links.values())
         add_keys(self._keys, added, self._definitions, self._services.fingerprint, in_memory=self._keys[parent])
 
-    def _join(self, node_id: NodeId, calls: Iterable[tuple[object, ...] | Expansion]) -> None:
+    def _join(self, node_id: NodeId, calls: Sequence[tuple[object, ...] | Expansion]) -> None:
         """The outputs of a node whose expansions have run."""
         spec = self._nodes[node_id].spec
         outputs: list[list[object]] = [[] for _ in spec.outputs]
@@ -241,6 +246,7 @@ class _Run:
                 for values, joined in zip(outputs, gathered(spec, [call]), strict=True):
                     values.extend(joined)
         self._finish(node_id, tuple(map(tuple, outputs)))
+        self._let_go(_links(call for call in calls if isinstance(call, Expansion)))
 
     def _value(self, output: object) -> Values:
         if isinstance(output, Link):
@@ -257,6 +263,14 @@ class _Run:
             self._announce(node_id, result, cached=False)
         for dependent in pending.dependents:
             self._release(dependent)
+        self._let_go(self._nodes[node_id].links.values())
+
+    def _let_go(self, links: Iterable[Link]) -> None:
+        """Forget results that nobody in the graph will ask for again; the cache may still have them."""
+        for link in links:
+            self._uses[link.source] -= 1
+            if not self._uses[link.source]:
+                self._results.pop(link.source, None)
 
     def _announce(self, node_id: NodeId, result: Result, *, cached: bool) -> None:
         if result.artifacts:
@@ -295,6 +309,7 @@ class _Run:
                 self._results[node_id] = cached
                 if node.spec.sink and node_id not in self._parent:
                     self._announce(node_id, cached, cached=True)
+                self._let_go(node.links.values())
                 continue
             self._pending[node_id] = _Pending()
             new.append(node_id)
@@ -370,3 +385,8 @@ class _Run:
             self._sink(event)
         except Exception:  # noqa: BLE001  # the border: whoever listens must not hurt the run
             _log.exception("an event sink failed on %s", type(event).__name__)
+
+
+def _links(expansions: Iterable[Expansion]) -> list[Link]:
+    """The outputs of expansions that are links."""
+    return [output for expansion in expansions for output in expansion.outputs if isinstance(output, Link)]

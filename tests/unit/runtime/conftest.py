@@ -36,6 +36,7 @@ class World:
     fingerprint_value: object = "same"
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     metadata: Mapping[str, str] = field(default_factory=dict)
+    make: Callable[[Any], Any] = lambda previous: previous
 
     def files(self, kind: str) -> Sequence[str]:
         return ("a.txt",)
@@ -180,4 +181,12 @@ def _workers(world: World) -> list[Callable[..., Any]]:
     def writes(value: int, ctx: NodeContext = PLAIN) -> None:
         ctx.save(b"data", f"file{value}", ".bin")
 
-    return [fingerprinted, slow, stepping, writes]
+    @node("Token")
+    def token(previous: Any) -> Any:
+        return world.make(previous)
+
+    @node("Forget", sink=True)
+    def forget(value: Any) -> None:
+        del value
+
+    return [fingerprinted, slow, stepping, writes, token, forget]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import weakref
 from typing import Any
 
 import pytest
@@ -258,3 +259,27 @@ def test_ten_thousand_nodes_deep_or_wide(bench: Bench, shape: str) -> None:
 def test_files_that_a_node_saves_are_in_the_result(bench: Bench) -> None:
     result = bench.run({"1": ("Writes", {"value": 1})})
     assert [artifact.filename for artifact in result.artifacts["1"]] == ["file1.bin"]  # type: ignore[index]
+
+
+def test_results_that_nobody_needs_any_more_are_let_go(bench: Bench) -> None:
+    bench.cache.max_bytes = 0
+    alive: set[int] = set()
+    most = 0
+
+    def make(previous: Any) -> Token:
+        nonlocal most
+        token = Token()
+        alive.add(id(token))
+        weakref.finalize(token, alive.discard, id(token))
+        most = max(most, len(alive))
+        return token
+
+    bench.world.make = make
+    prompt: Prompt = {"0": ("Token", {"previous": 0})}
+    prompt |= {str(i): ("Token", {"previous": [str(i - 1), 0]}) for i in range(1, 50)}
+    assert bench.run({**prompt, "end": ("Forget", {"value": ["49", 0]})}).done
+    assert most <= 3
+
+
+class Token:
+    """Something whose life can be watched."""
