@@ -15,13 +15,13 @@ if TYPE_CHECKING:  # the node floor imports torch, which validating must not
     from engine.node.definition import NodeDefinition
 
 ROOT = Path(__file__).resolve().parents[2]
-NODE_API = (ROOT / "engine" / "node", ROOT / "engine" / "graph" / "spec.py")
+SOURCES = (ROOT / "nodes", ROOT / "engine")  # the engine too: nodes take their lists of choices from it
 
 
 def specs(settings: Settings) -> Mapping[str, NodeSpec]:
     """The specs of every node type, without importing torch once they are cached; failed packs are told of."""
     packs = [settings.packs] if settings.custom_nodes and settings.packs.is_dir() else []
-    sources = sources_of([ROOT / "nodes", *NODE_API, *packs])
+    sources = sources_of([*SOURCES, *packs])
     catalogue = load_catalogue(settings.user / "cache", sources, lambda: _from_packs(settings))
     for failure in catalogue.failures:
         sys.stderr.write(f"warning: pack {failure}\n")

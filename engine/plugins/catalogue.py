@@ -1,6 +1,6 @@
 """The specs of every node type as plain data on disk, so that validating a graph imports neither torch nor any pack.
 
-The file is kept under a digest of the sources of all packs and of the node API; any change makes it stale.
+The file is kept under a digest of the sources that specs are made from; any change makes it stale.
 """
 
 from __future__ import annotations
