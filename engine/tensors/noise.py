@@ -10,6 +10,8 @@ import torch
 import torchsde
 from torch import Tensor
 
+TREE_DIGITS = 6  # decimals of sigma that a Brownian tree tells apart
+
 
 class NoiseSource(Protocol):
     """Standard normal noise for a step from `sigma` to `sigma_next`, in the shape of the latents."""
@@ -46,11 +48,14 @@ class BrownianNoise:
     def __init__(self, like: Tensor, sigma_min: float, sigma_max: float, seed: int) -> None:
         self._like = like
         start = torch.zeros(like.shape, dtype=like.dtype)
-        self._tree = torchsde.BrownianTree(sigma_min, start, sigma_max, entropy=seed)
+        # the tree rounds its ends, and warns when it is asked beyond them by that much
+        self._ends = round(sigma_min, TREE_DIGITS), round(sigma_max, TREE_DIGITS)
+        self._tree = torchsde.BrownianTree(sigma_min, start, sigma_max, entropy=seed, tol=10.0**-TREE_DIGITS)
 
     def __call__(self, sigma: float, sigma_next: float, /) -> Tensor:
         low, high = min(sigma, sigma_next), max(sigma, sigma_next)
-        increment: Tensor = self._tree(low, high) / math.sqrt(high - low)
+        start, end = max(low, self._ends[0]), min(high, self._ends[1])
+        increment: Tensor = self._tree(start, end) / math.sqrt(high - low)
         return (increment if sigma < sigma_next else -increment).to(self._like.device)
 
 
