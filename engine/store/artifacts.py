@@ -89,7 +89,7 @@ def _write(folder: Path, stem: str, suffix: str, data: bytes) -> Path:
         while True:
             path = folder / f"{stem}_{number:05}_{suffix}"
             try:
-                os.link(partial, path)
+                _claim(Path(partial), path)
                 break
             except FileExistsError:
                 number += 1
@@ -98,6 +98,17 @@ def _write(folder: Path, stem: str, suffix: str, data: bytes) -> Path:
         Path(partial).unlink(missing_ok=True)
     _sync_folder(folder)
     return path
+
+
+def _claim(partial: Path, path: Path) -> None:
+    """Give a finished file its name. Raises `FileExistsError` if somebody else has it."""
+    try:
+        path.hardlink_to(partial)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links: the name is taken first, empty, then filled at one stroke
+        path.touch(exist_ok=False)
+        partial.replace(path)
 
 
 def _last_number(folder: Path, stem: str) -> int:

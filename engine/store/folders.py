@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -141,12 +141,14 @@ def _section(section: dict[str, Any], path: Path) -> Iterable[tuple[str, Path, b
     base = path.parent / _expanded(str(section.pop("base_path", "") or ""))
     first = bool(section.pop("is_default", False))
     for name, lines in section.items():
-        kind = _A1111_KINDS.get(name, name)
-        for line in str(lines or "").splitlines():
-            if line.strip():
-                for known in KINDS if kind in ("clip", "text_encoders", "unet", "diffusion_models") else (kind,):
-                    if known == kind or kind in KINDS.get(known, ()):
-                        yield known, (base / _expanded(line.strip())).absolute(), first
+        for line in filter(None, map(str.strip, str(lines or "").splitlines())):
+            for kind in _kinds_searching(_A1111_KINDS.get(name, name)):
+                yield kind, (base / _expanded(line)).absolute(), first
+
+
+def _kinds_searching(folder: str) -> Sequence[str]:
+    """The kinds whose files may lie in a folder called `folder`: `clip` and `text_encoders` share theirs, for one."""
+    return [kind for kind, names in KINDS.items() if folder in names] or [folder]
 
 
 def _expanded(text: str) -> Path:

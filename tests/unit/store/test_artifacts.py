@@ -60,3 +60,13 @@ def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match="cannot be written"):
         ArtifactStore({"output": tmp_path / "file" / "below"}).save(b"x", "a", ".png", "output")
+
+
+def test_a_file_system_without_hard_links_is_fine_too(store: ArtifactStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_self: Path, _target: Path) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(Path, "hardlink_to", refuse)
+    saved = [store.save(bytes([i]), "x", ".bin", "output") for i in range(3)]
+    assert [artifact.path.read_bytes() for artifact in saved] == [b"\0", b"\1", b"\2"]
+    assert len(list(store.roots["output"].iterdir())) == 3
