@@ -10,6 +10,7 @@ run: $(VENV)/.run-stamp
 	@$(BIN)/python main.py run workflows/text_to_image.json
 	@echo "Change the prompt: $(BIN)/python main.py run workflows/text_to_image.json --set 6.text=\"a large red heart on a white background\""
 	@echo "See every command:  $(BIN)/python main.py --help"
+	@echo "There is no server to open yet: it comes with a later version. README.md is a tour of what is here."
 
 test: gates unit
 
