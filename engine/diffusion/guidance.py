@@ -1,20 +1,24 @@
-"""Guidance: which conditionings a sampler's evaluation asks of the net, and how the answers are combined.
+"""Guidance: which prompts a sampler's evaluation asks of the net, and how the answers are combined.
 
-Classifier-free guidance (Ho and Salimans 2022): negative + scale * (positive - negative).
+Classifier-free guidance (Ho and Salimans 2022): negative + scale * (positive - negative). Several prompts on one side
+are averaged by their weights in each cell (Bar-Tal et al. 2023, MultiDiffusion, equation 5).
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from engine.diffusion.denoiser import Denoiser
+from engine.diffusion.regions import Region, region
 from engine.tensors.values import Conditioning, Prompt
 
 MAX_REPEATS = 4
+NO_WEIGHT = 1e-37  # keeps cells that no prompt is about at zero instead of at NaN
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,41 +33,73 @@ class ClassifierFreeGuidance:
     def denoise(self, x: Tensor, sigma: float) -> Tensor:
         """The guided estimate. At scale 1 the negative side has no effect and is not computed."""
         if math.isclose(self.scale, 1.0):
-            return _mean(_estimates(self.denoiser, x, sigma, self.positive.prompts))
-        prompts = (*self.positive.prompts, *self.negative.prompts)
-        estimates = _estimates(self.denoiser, x, sigma, prompts)
-        split = len(self.positive.prompts)
-        positive, negative = _mean(estimates[:split]), _mean(estimates[split:])
+            (positive,) = estimates(self.denoiser, x, sigma, [self.positive])
+            return positive
+        positive, negative = estimates(self.denoiser, x, sigma, [self.positive, self.negative])
         return negative + self.scale * (positive - negative)
 
 
-def _mean(estimates: list[Tensor]) -> Tensor:
-    return torch.stack(estimates).mean(dim=0) if len(estimates) > 1 else estimates[0]
+@dataclass(frozen=True, slots=True, eq=False)
+class _Question:
+    """One prompt to be evaluated on its region, for one of the sides."""
+
+    side: int
+    prompt: Prompt
+    region: Region
 
 
-def _estimates(denoiser: Denoiser, x: Tensor, sigma: float, prompts: tuple[Prompt, ...]) -> list[Tensor]:
-    """The estimate for each prompt, in as few calls of the net as their lengths allow."""
-    results: dict[int, Tensor] = {}
-    for group in _by_length([prompt.tokens.shape[1] for prompt in prompts]):
-        length = math.lcm(*(prompts[i].tokens.shape[1] for i in group))
-        tokens = torch.cat([_fitted(prompts[i].tokens, len(x), length) for i in group])
-        answers = denoiser.denoise(x.repeat(len(group), 1, 1, 1), sigma, tokens)
-        results.update(zip(group, torch.split(answers, len(x)), strict=True))
-    return [results[i] for i in range(len(prompts))]
+def estimates(denoiser: Denoiser, x: Tensor, sigma: float, sides: Sequence[Conditioning]) -> list[Tensor]:
+    """The estimate for each of `sides`, in as few calls of the net as regions and lengths allow."""
+    place = (x.shape[-2], x.shape[-1], denoiser.latents.downscale)
+    questions = [
+        _Question(side, prompt, region(prompt, *place))
+        for side, conditioning in enumerate(sides)
+        for prompt in conditioning.prompts
+        if denoiser.levels.sigma_at(prompt.end) <= sigma <= denoiser.levels.sigma_at(prompt.start)
+    ]
+    answers: list[tuple[_Question, Tensor]] = []
+    for group in _grouped(questions):
+        length = math.lcm(*(question.prompt.tokens.shape[1] for question in group))
+        tokens = torch.cat([_fitted(question.prompt.tokens, len(x), length) for question in group])
+        parts = torch.cat([question.region.cut(x) for question in group])
+        outputs = torch.split(denoiser.denoise(parts, sigma, tokens), len(x))
+        answers += zip(group, outputs, strict=True)
+    return [_average(x, [answer for answer in answers if answer[0].side == side]) for side in range(len(sides))]
 
 
-def _by_length(lengths: list[int]) -> list[list[int]]:
-    """Prompts that may share a call: repeating tokens up to `MAX_REPEATS` times leaves attention as it is."""
-    groups: list[list[int]] = []
-    for i, length in enumerate(lengths):
+def _average(x: Tensor, answers: list[tuple[_Question, Tensor]]) -> Tensor:
+    """The mean of answers by their weights; a single one that counts everywhere as it is."""
+    if len(answers) == 1 and answers[0][0].region.weight is None:
+        return answers[0][1]
+    total, weights = torch.zeros_like(x), torch.full_like(x, NO_WEIGHT)
+    for question, answer in answers:
+        weight = torch.ones(1) if question.region.weight is None else question.region.weight
+        weight = weight.to(x)
+        question.region.cut(total).add_(answer * weight)
+        question.region.cut(weights).add_(weight)
+    return total / weights
+
+
+def _grouped(questions: Sequence[_Question]) -> list[list[_Question]]:
+    """Questions that may share a call: regions of one size, and tokens that repeat to one length.
+
+    Repeating tokens, `MAX_REPEATS` times at the most, leaves attention as it is.
+    """
+    groups: list[list[_Question]] = []
+    for question in questions:
         for group in groups:
-            together = math.lcm(length, *(lengths[j] for j in group))
-            if together <= MAX_REPEATS * min(length, *(lengths[j] for j in group)):
-                group.append(i)
+            lengths = [other.prompt.tokens.shape[1] for other in (*group, question)]
+            if _size(group[0]) == _size(question) and math.lcm(*lengths) <= MAX_REPEATS * min(lengths):
+                group.append(question)
                 break
         else:
-            groups.append([i])
+            groups.append([question])
     return groups
+
+
+def _size(question: _Question) -> tuple[int, int]:
+    rows, columns = question.region.rows, question.region.columns
+    return rows.stop - rows.start, columns.stop - columns.start
 
 
 def _fitted(tokens: Tensor, batch: int, length: int) -> Tensor:

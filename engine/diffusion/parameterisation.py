@@ -43,6 +43,12 @@ class NoiseLevels:
         share = timestep - low
         return math.exp((1 - share) * math.log(self.sigmas[low]) + share * math.log(self.sigmas[high]))
 
+    def sigma_at(self, share: float) -> float:
+        """Sigma after a share of the sampling, 0 (everything is still ahead: no bound) to 1 (done: 0)."""
+        if share <= 0:
+            return math.inf
+        return 0.0 if share >= 1 else self.sigma((1 - share) * (len(self.sigmas) - 1))
+
 
 @lru_cache
 def scaled_linear(start: float = 0.00085, end: float = 0.012, steps: int = 1000) -> NoiseLevels:

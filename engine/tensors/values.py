@@ -8,7 +8,7 @@ Node authors annotate with the aliases `Image` and `Mask`; the node floor maps e
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NewType
+from typing import Literal, NewType
 
 from torch import Tensor
 
@@ -34,16 +34,39 @@ class Latent:
     downscale: int = 8
 
 
+@dataclass(frozen=True, slots=True)
+class Area:
+    """A part of the picture: its size and the place of its upper left corner, in pixels or fractions of the picture."""
+
+    height: float
+    width: float
+    y: float
+    x: float
+    unit: Literal["pixels", "fractions"] = "pixels"
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Prompt:
-    """One encoded prompt: `tokens` `(B, T, D)`, `pooled` `(B, P)` or None."""
+    """One encoded prompt: `tokens` `(B, T, D)`, `pooled` `(B, P)` or None, and where and when it counts.
+
+    It counts with the weight `strength` inside `area` (None: everywhere), times `mask_strength * mask`, the mask
+    `(1 or B, H, W)` of any size; `mask_bounds` leaves out what lies around the mask. `start` and `end` are fractions of
+    the sampling, 0 its start.
+    """
 
     tokens: Tensor
     pooled: Tensor | None = None
+    strength: float = 1.0
+    area: Area | None = None
+    mask: Tensor | None = None
+    mask_strength: float = 1.0
+    mask_bounds: bool = False
+    start: float = 0.0
+    end: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Conditioning:
-    """What a denoiser is asked to paint: one or more prompts, whose estimates are averaged."""
+    """What a denoiser is asked to paint: one or more prompts, whose estimates are averaged by weight."""
 
     prompts: tuple[Prompt, ...]

@@ -1,0 +1,85 @@
+"""Where a prompt counts: the part of the canvas it is evaluated on, and its weight in each cell of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from engine.tensors.values import Area, Prompt
+
+FEATHER = 8  # cells over which an area fades in at an edge that is not the canvas's
+MIN_BOUNDS = 8  # cells: the smallest side of the box about a mask
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Region:
+    """Rows and columns of the canvas, and the weight `(1 or B, 1, h, w)` there; None is 1 everywhere."""
+
+    rows: slice
+    columns: slice
+    weight: Tensor | None
+
+    def cut(self, x: Tensor) -> Tensor:
+        """The part of `x` `(B, C, H, W)` that the region is about."""
+        return x[..., self.rows, self.columns]
+
+
+def region(prompt: Prompt, height: int, width: int, downscale: int) -> Region:
+    """Where `prompt` counts on a canvas of `height` x `width` cells of `downscale` pixels."""
+    mask = None if prompt.mask is None else _resized(prompt.mask, height, width)
+    rows, columns = slice(0, height), slice(0, width)
+    if prompt.area is not None:
+        rows, columns = _box(prompt.area, height, width, downscale)
+    elif mask is not None and prompt.mask_bounds:
+        rows, columns = _bounds(mask)
+    if mask is not None:
+        return Region(rows, columns, mask[..., rows, columns] * (prompt.mask_strength * prompt.strength))
+    if prompt.area is None:
+        weight = None if prompt.strength == 1.0 else torch.full((1, 1, height, width), prompt.strength)
+        return Region(rows, columns, weight)
+    fade = _fade(rows, height)[:, None] * _fade(columns, width)[None]
+    return Region(rows, columns, fade[None, None] * prompt.strength)
+
+
+def _resized(mask: Tensor, height: int, width: int) -> Tensor:
+    mask = mask.float().reshape(-1, 1, *mask.shape[-2:])
+    return mask if mask.shape[-2:] == (height, width) else F.interpolate(mask, size=(height, width), mode="bilinear")
+
+
+def _box(area: Area, height: int, width: int, downscale: int) -> tuple[slice, slice]:
+    """The cells of an area, cut at the edges of the canvas but never empty."""
+    scale = (height, width) if area.unit == "fractions" else (1 / downscale, 1 / downscale)
+    sizes = (max(1, round(area.height * scale[0])), max(1, round(area.width * scale[1])))
+    starts = (min(int(area.y * scale[0]), height - 1), min(int(area.x * scale[1]), width - 1))
+    rows, columns = (slice(start, start + size) for start, size in zip(starts, sizes, strict=True))
+    return slice(rows.start, min(rows.stop, height)), slice(columns.start, min(columns.stop, width))
+
+
+def _bounds(mask: Tensor) -> tuple[slice, slice]:
+    height, width = mask.shape[-2:]
+    used = mask.amax(dim=(0, 1)) > 0
+    rows, columns = (used.any(dim=axis).nonzero().flatten().tolist() for axis in (1, 0))
+    if not rows:
+        return slice(0, min(MIN_BOUNDS, height)), slice(0, min(MIN_BOUNDS, width))
+    return _widened(rows[0], rows[-1] + 1, height), _widened(columns[0], columns[-1] + 1, width)
+
+
+def _widened(start: int, stop: int, limit: int) -> slice:
+    stop = min(max(stop, start + MIN_BOUNDS), limit)
+    return slice(max(0, min(start, stop - MIN_BOUNDS)), stop)
+
+
+def _fade(span: slice, limit: int) -> Tensor:
+    """Weights of the cells of `span`: rising over its first cells, and falling over its last, inside the canvas."""
+    count = span.stop - span.start
+    weights = torch.ones(count)
+    steps = min(FEATHER, max(1, count // 4))
+    ramp = torch.arange(1, steps + 1) / steps
+    if span.start > 0:
+        weights[:steps] *= ramp
+    if span.stop < limit:
+        weights[count - steps :] *= ramp.flip(0)
+    return weights
