@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar, Protocol
 
 import torch
 from torch import Tensor
@@ -21,9 +22,26 @@ MAX_REPEATS = 4
 NO_WEIGHT = 1e-37  # keeps cells that no prompt is about at zero instead of at NaN
 
 
+class Guider(Protocol):
+    """What a sampler's evaluations go through: a denoiser and everything that it is asked to paint."""
+
+    socket: ClassVar[str] = "GUIDER"
+
+    @property
+    def denoiser(self) -> Denoiser:
+        """The denoiser that is asked."""
+        ...
+
+    def denoise(self, x: Tensor, sigma: float) -> Tensor:
+        """The guided estimate of scaled latents `x` `(B, C, h, w)`."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class ClassifierFreeGuidance:
     """A denoiser with what it should paint (`positive`) and what not (`negative`), `scale` apart."""
+
+    socket: ClassVar[str] = "GUIDER"
 
     denoiser: Denoiser
     positive: Conditioning
@@ -37,6 +55,33 @@ class ClassifierFreeGuidance:
             return positive
         positive, negative = estimates(self.denoiser, x, sigma, [self.positive, self.negative])
         return negative + self.scale * (positive - negative)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DualGuidance:
+    """Two prompts: the estimate is led from `negative` to `middle`, and from there to `positive`.
+
+    `nested` guides between the first pair and then from the negative to the result; otherwise both ways are added up.
+    """
+
+    socket: ClassVar[str] = "GUIDER"
+
+    denoiser: Denoiser
+    positive: Conditioning
+    middle: Conditioning
+    negative: Conditioning
+    positive_scale: float
+    middle_scale: float
+    nested: bool = False
+
+    def denoise(self, x: Tensor, sigma: float) -> Tensor:
+        """The guided estimate (Brooks et al. 2023, equation 3, for the form that adds up)."""
+        sides = [self.positive, self.middle, self.negative]
+        positive, middle, negative = estimates(self.denoiser, x, sigma, sides)
+        led = middle + self.positive_scale * (positive - middle)
+        if self.nested:
+            return negative + self.middle_scale * (led - negative)
+        return negative + self.middle_scale * (middle - negative) + led - middle
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import ClassVar, TypeVar
 
 import torch
@@ -15,9 +16,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from engine.diffusion.denoiser import Denoiser
-from engine.diffusion.guidance import ClassifierFreeGuidance
+from engine.diffusion.guidance import ClassifierFreeGuidance, Guider
 from engine.diffusion.parameterisation import NoiseLevels
-from engine.diffusion.samplers import SAMPLERS, Evaluate, SamplerSpec
+from engine.diffusion.samplers import SAMPLERS, SamplerSpec
 from engine.diffusion.schedules import SCHEDULES
 from engine.foundation.errors import EaselError
 from engine.tensors.noise import BrownianNoise, GaussianNoise, NoiseSource, initial_noise
@@ -76,7 +77,7 @@ class Steps:
 class Evaluation:
     """One evaluation of the guided net on scaled latents, for the driver to compute."""
 
-    guidance: ClassifierFreeGuidance
+    guidance: Guider
     x: Tensor
     sigma: float
     step: int
@@ -134,25 +135,58 @@ def sample(
     Noise is drawn for the whole batch from `seed`; without `add_noise` the latent is taken to hold its noise already.
     Raises `SamplingError` for a latent with another number of channels than the model's.
     """
-    latent = _fitted(latent, model)
+    guider = ClassifierFreeGuidance(model, positive, negative, cfg)
     sigmas = steps.sigmas(model.levels)
-    if len(sigmas) < 2:
-        return latent
     spec = SAMPLERS[steps.sampler]
+    result, _ = yield from sample_custom(guider, spec, sigmas, latent, seed=seed, add_noise=add_noise)
+    return result
+
+
+def sample_custom(
+    guider: Guider, sampler: SamplerSpec, sigmas: list[float], latent: Latent, *, seed: int, add_noise: bool = True
+) -> Generator[Evaluation, Tensor, tuple[Latent, Latent]]:
+    """Sample `latent` along `sigmas` with parts chosen freely: the end point, and the last denoised estimate.
+
+    Fewer than two sigmas leave the latent as it is.
+    """
+    model = guider.denoiser
+    latent = _fitted(latent, model)
+    if len(sigmas) < 2:
+        return latent, latent
     scale = model.latents.scale_factor
     kept = latent.samples.float() * scale
     noise = initial_noise(kept.shape, seed, latent.batch_index) if add_noise else torch.zeros_like(kept)
-    inpaint = _inpaint(latent, kept, noise, seed, spec)
-    guidance = ClassifierFreeGuidance(model, positive, negative, cfg)
+    inpaint = _inpaint(latent, kept, noise, seed, sampler)
     x = kept + noise * _spread(sigmas[0], model.levels)
-    sampler = spec.start(x, sigmas, _noise_source(spec.noise, x, sigmas, seed))
+    steps = sampler.start(x, sigmas, _noise_source(sampler.noise, x, sigmas, seed))
+    denoised = x
     try:
-        request = next(sampler)
+        request = next(steps)
         while True:
-            denoised = yield _evaluation(request, guidance, len(sigmas) - 1, inpaint)
-            request = sampler.send(denoised)
+            denoised = yield Evaluation(guider, request.x, request.sigma, request.step, len(sigmas) - 1, inpaint)
+            request = steps.send(denoised)
     except StopIteration as stop:
-        return replace(latent, samples=stop.value / scale, empty=False, downscale=model.latents.downscale)
+        return _finished(latent, stop.value, model), _finished(latent, denoised, model)
+
+
+def checked_sigmas(sigmas: Tensor) -> list[float]:
+    """Sigmas from outside as numbers. Raises `SamplingError` unless they are finite, not negative and monotone."""
+    values: list[float] = sigmas.double().flatten().tolist()
+    steps = list(pairwise(values))
+    if not all(math.isfinite(value) and value >= 0 for value in values):
+        wrong = "a value that is negative or no number"
+    elif not (all(a > b for a, b in steps) or all(a < b for a, b in steps)):
+        wrong = "values that go up and down"
+    elif any(value == 0 for value in values[:-1]):
+        wrong = "a zero before the end"
+    else:
+        return values
+    raise SamplingError("these sigmas cannot be sampled", where="input sigmas", got=wrong, expected="a falling row")
+
+
+def _finished(latent: Latent, x: Tensor, model: Denoiser) -> Latent:
+    samples = x / model.latents.scale_factor
+    return replace(latent, samples=samples, empty=False, downscale=model.latents.downscale)
 
 
 def drive(sampling: Generator[Evaluation, Tensor, T], log: Iterable[Tensor] = ()) -> T:
@@ -166,10 +200,6 @@ def drive(sampling: Generator[Evaluation, Tensor, T], log: Iterable[Tensor] = ()
     except StopIteration as stop:
         result: T = stop.value
         return result
-
-
-def _evaluation(request: Evaluate, guidance: ClassifierFreeGuidance, total: int, inpaint: Inpaint | None) -> Evaluation:
-    return Evaluation(guidance, request.x, request.sigma, request.step, total, inpaint)
 
 
 def _fitted(latent: Latent, model: Denoiser) -> Latent:

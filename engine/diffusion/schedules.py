@@ -45,20 +45,51 @@ def ddim_uniform(levels: NoiseLevels, steps: int) -> list[float]:
 
 
 def karras(levels: NoiseLevels, steps: int) -> list[float]:
-    """Even steps in sigma^(1/7) (Karras et al. 2022, equation 5)."""
-    low, high = levels.sigma_min ** (1 / KARRAS_RHO), levels.sigma_max ** (1 / KARRAS_RHO)
-    return [*(root**KARRAS_RHO for root in _spaced(high, low, steps)), 0.0]
+    """Even steps in sigma^(1/7)."""
+    return karras_between(levels.sigma_max, levels.sigma_min, steps)
+
+
+def karras_between(high: float, low: float, steps: int, rho: float = KARRAS_RHO) -> list[float]:
+    """Even steps in sigma^(1/rho) (Karras et al. 2022, equation 5)."""
+    return [*(root**rho for root in _spaced(high ** (1 / rho), low ** (1 / rho), steps)), 0.0]
 
 
 def exponential(levels: NoiseLevels, steps: int) -> list[float]:
     """Even steps in log sigma."""
-    return [*map(math.exp, _spaced(math.log(levels.sigma_max), math.log(levels.sigma_min), steps)), 0.0]
+    return polyexponential_between(levels.sigma_max, levels.sigma_min, steps)
 
 
-def beta(levels: NoiseLevels, steps: int) -> list[float]:
-    """Timesteps at even quantiles of a Beta(0.6, 0.6) distribution (Lee et al. 2024); repeated ones count once."""
+def polyexponential_between(high: float, low: float, steps: int, rho: float = 1.0) -> list[float]:
+    """Steps in log sigma that are even in its root of order `rho` (k-diffusion); 1 is even steps in log sigma."""
+    width = math.log(high / low)
+    return [*(low * math.exp(width * share**rho) for share in _spaced(1.0, 0.0, steps)), 0.0]
+
+
+def vp(steps: int, beta_d: float = 19.9, beta_min: float = 0.1, eps_s: float = 1e-3) -> list[float]:
+    """Even steps in the time of the continuous variance-preserving process (Karras et al. 2022, table 1)."""
+    times = _spaced(1.0, eps_s, steps)
+    return [*(math.sqrt(math.expm1(beta_d * t * t / 2 + beta_min * t)) for t in times), 0.0]
+
+
+def laplace(high: float, low: float, steps: int, mu: float = 0.0, beta: float = 0.5) -> list[float]:
+    """Log sigma at even quantiles of a Laplace distribution, within `low..high` (Hang et al. 2024)."""
+    sigmas = []
+    for share in _spaced(0.0, 1.0, steps):
+        side = math.copysign(1.0, 0.5 - share) if share != 0.5 else 0.0
+        sigmas.append(math.exp(mu - beta * side * math.log(1 - 2 * abs(0.5 - share) + 1e-5)))
+    return [*(min(max(sigma, low), high) for sigma in sigmas), 0.0]
+
+
+def sd_turbo(levels: NoiseLevels, steps: int, denoise: float = 1.0) -> list[float]:
+    """Up to ten levels a tenth of the trained ones apart, from the last on (Sauer et al. 2023)."""
+    start = 10 - int(10 * denoise)
+    return [*(levels.sigmas[100 * (10 - place) - 1] for place in range(start, min(start + steps, 10))), 0.0]
+
+
+def beta(levels: NoiseLevels, steps: int, alpha: float = BETA_SHAPE, beta: float = BETA_SHAPE) -> list[float]:
+    """Timesteps at even quantiles of a Beta distribution (Lee et al. 2024); repeated ones count once."""
     quantiles = 1 - np.linspace(0, 1, steps, endpoint=False)
-    timesteps = np.rint(stats.beta.ppf(quantiles, BETA_SHAPE, BETA_SHAPE) * (len(levels.sigmas) - 1)).astype(int)
+    timesteps = np.rint(stats.beta.ppf(quantiles, alpha, beta) * (len(levels.sigmas) - 1)).astype(int)
     return [*(levels.sigmas[t] for t in dict.fromkeys(timesteps.tolist())), 0.0]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import ClassVar, Literal, TypeAlias
 
 from torch import Tensor
 
@@ -38,6 +38,8 @@ class SamplerSpec:
     for one more level, of which the one before the last is then left out. `fresh_inpaint_noise` keeps kept regions
     under noise of their own.
     """
+
+    socket: ClassVar[str] = "SAMPLER"
 
     start: Stochastic
     noise: NoiseKind | None = None
