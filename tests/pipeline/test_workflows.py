@@ -56,6 +56,17 @@ def test_inpainting_keeps_the_upper_half_and_paints_the_lower(tmp_path: Path) ->
     assert (lower.colour, lower.shape) == ("white", "heart")
 
 
+def test_each_region_shows_its_own_prompt(tmp_path: Path) -> None:
+    (path,) = run("regions", tmp_path)
+    with Image.open(path) as picture:
+        halves = [picture.crop((x, 0, x + 256, 256)).resize((64, 64), Image.Resampling.BOX) for x in (0, 256)]
+    seen = [read(np.asarray(half.convert("RGB"), dtype=np.float32) / 255) for half in halves]
+    assert [[(thing.colour, thing.shape) for thing in reading.things] for reading in seen] == [
+        [("red", "heart")],
+        [("blue", "star")],
+    ]
+
+
 def test_a_saved_picture_runs_again_to_the_same_pixels(tmp_path: Path) -> None:
     (first,) = run("text_to_image", tmp_path / "a")
     assert main(["run", str(first), "--output", str(tmp_path / "b"), "--quiet"]) == 0
