@@ -8,7 +8,7 @@ that predicts v, with a mixture of noise and picture (Salimans and Ho 2022, appe
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import torch
@@ -17,16 +17,21 @@ from torch import Tensor
 from engine.diffusion.parameterisation import NoiseLevels, scaled_linear
 from engine.memory.handle import ModelHandle
 from engine.models.checkpoint import Checkpoint, Prediction
+from engine.models.latent_rgb import fitted_map
 from engine.models.nets.unet import UNet
 
 
 @dataclass(frozen=True, slots=True)
 class LatentFormat:
-    """How latents look to the net: channels, the factor they are multiplied by, and pixels per cell along a side."""
+    """How latents look to the net: channels, the factor they are multiplied by, and pixels per cell along a side.
+
+    `to_rgb` is the map that previews of a family of its own need, see `LatentPreview`.
+    """
 
     channels: int = 4
     scale_factor: float = 0.18215
     downscale: int = 8
+    to_rgb: Tensor | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,5 +64,7 @@ class Denoiser:
 
 def denoiser_of(checkpoint: Checkpoint) -> Denoiser:
     """The denoiser in a checkpoint of the Stable Diffusion 1.x family."""
-    latents = LatentFormat(checkpoint.latent_channels, checkpoint.scale_factor, checkpoint.downscale)
+    latents = LatentFormat(
+        checkpoint.latent_channels, checkpoint.scale_factor, checkpoint.downscale, fitted_map(checkpoint)
+    )
     return Denoiser(checkpoint.unet, scaled_linear(), latents, checkpoint.prediction)

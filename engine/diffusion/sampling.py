@@ -22,7 +22,7 @@ from engine.diffusion.samplers import SAMPLERS, SamplerSpec
 from engine.diffusion.schedules import SCHEDULES
 from engine.foundation.errors import EaselError
 from engine.tensors.noise import BrownianNoise, GaussianNoise, NoiseSource, initial_noise
-from engine.tensors.values import Conditioning, Latent
+from engine.tensors.values import Conditioning, Latent, LatentPreview
 
 INPAINT_SEED_OFFSET = 41  # so that fresh noise over kept regions is not the noise of the picture
 
@@ -92,11 +92,12 @@ class Evaluation:
         self._estimate = denoised if self.inpaint is None else self.inpaint.after(denoised)
         return self._estimate
 
-    def preview(self) -> Tensor | None:
-        """The estimate in the autoencoder's scale, None before `compute`."""
+    def preview(self) -> LatentPreview | None:
+        """The estimate, None before `compute`."""
         if self._estimate is None:
             return None
-        return self._estimate / self.guidance.denoiser.latents.scale_factor
+        latents = self.guidance.denoiser.latents
+        return LatentPreview(self._estimate, latents.scale_factor, latents.downscale, latents.to_rgb)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

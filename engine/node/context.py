@@ -14,6 +14,7 @@ from engine.foundation.errors import EaselError
 from engine.graph.graph import NodeId
 from engine.graph.subgraph import GraphBuilder
 from engine.store.artifacts import Artifact
+from engine.tensors.values import LatentPreview
 
 Place: TypeAlias = Literal["output", "temp"]
 
@@ -38,9 +39,9 @@ class Progress:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Preview:
-    """A picture `(B, H, W, 3)` in 0..1 or a latent `(B, C, h, w)` on the way to the result."""
+    """A picture `(B, H, W, 3)` in 0..1, or a latent, on the way to the result."""
 
-    tensor: Tensor
+    content: Tensor | LatentPreview
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,9 +123,9 @@ class NodeContext:
         self.check_cancelled()
         self._report(Progress(value, total))
 
-    def preview(self, tensor: Tensor) -> None:
-        """Show a picture or latent on the way to the result."""
-        self._report(Preview(tensor))
+    def preview(self, content: Tensor | LatentPreview) -> None:
+        """Show a picture `(B, H, W, 3)` in 0..1, or a latent, on the way to the result."""
+        self._report(Preview(content))
 
     def warn(self, text: str) -> None:
         """Tell the user something, and go on."""

@@ -12,6 +12,8 @@ from typing import Protocol, TypeVar
 
 from torch import Tensor
 
+from engine.tensors.values import LatentPreview
+
 T = TypeVar("T")
 
 
@@ -28,8 +30,8 @@ class Request(Protocol):
         """The answer, computed alone."""
         ...
 
-    def preview(self) -> Tensor | None:
-        """The latest denoised estimate `(B, C, h, w)` if one exists, for a preview picture."""
+    def preview(self) -> LatentPreview | None:
+        """The latest denoised estimate if one exists, for a preview picture."""
         ...
 
 

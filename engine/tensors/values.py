@@ -34,6 +34,21 @@ class Latent:
     downscale: int = 8
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class LatentPreview:
+    """A latent on the way to the result, and what must be known of its family to show it.
+
+    `scaled` `(B, C, h, w)` is what the net works on, the autoencoder's latent times `scale_factor`; a cell stands for
+    `downscale` pixels along a side. These numbers tell the family. Of families that are not published, `to_rgb`
+    `(C + 1, 3)` maps a scaled cell to its colour in 0..1; its last row is added.
+    """
+
+    scaled: Tensor
+    scale_factor: float
+    downscale: int
+    to_rgb: Tensor | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Area:
     """A part of the picture: its size and the place of its upper left corner, in pixels or fractions of the picture."""
