@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +14,8 @@ from typing import ClassVar, Literal
 
 from engine.foundation.errors import EaselError
 from engine.store.confine import resolve
+from engine.store.durable import sync_folder
+from engine.store.journal import SaveJournal, last_number
 
 MEDIA_TYPES = {".png": "image/png", ".jpg": "image/jpeg", ".webp": "image/webp", ".latent": "application/octet-stream"}
 
@@ -46,9 +47,10 @@ class Artifact:
 
 @dataclass(frozen=True, slots=True)
 class ArtifactStore:
-    """Writes results below one folder for each type."""
+    """Writes results below one folder for each type; `journal` lets a repeated attempt take over what is there."""
 
     roots: Mapping[str, Path]
+    journal: SaveJournal | None = None
 
     def save(
         self, data: bytes, prefix: str, suffix: str, place: Literal["output", "temp"], size: tuple[int, int] = (0, 0)
@@ -63,7 +65,8 @@ class ArtifactStore:
             root.mkdir(parents=True, exist_ok=True)
             target = resolve(root, _filled(prefix, size))
             target.parent.mkdir(parents=True, exist_ok=True)
-            path = _write(target.parent, target.name, suffix, data)
+            digest = sha256(data).hexdigest()
+            path = self._write(target.parent, target.name, suffix, data, digest)
         except OSError as error:
             raise _failure(error, prefix) from error
         return Artifact(
@@ -72,9 +75,17 @@ class ArtifactStore:
             "" if path.parent == root.resolve() else path.parent.relative_to(root.resolve()).as_posix(),
             place,
             len(data),
-            sha256(data).hexdigest(),
+            digest,
             MEDIA_TYPES.get(suffix, "application/octet-stream"),
         )
+
+    def _write(self, folder: Path, stem: str, suffix: str, data: bytes, digest: str) -> Path:
+        if self.journal is not None:
+            there = self.journal.take_over(folder, stem, suffix, len(data), digest)
+            if there is not None:
+                return there
+            self.journal.intend(folder, stem, suffix, len(data), digest)
+        return _write(folder, stem, suffix, data)
 
 
 def _write(folder: Path, stem: str, suffix: str, data: bytes) -> Path:
@@ -85,7 +96,7 @@ def _write(folder: Path, stem: str, suffix: str, data: bytes) -> Path:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        number = _last_number(folder, stem) + 1
+        number = last_number(folder, stem) + 1
         while True:
             path = folder / f"{stem}_{number:05}_{suffix}"
             try:
@@ -96,7 +107,7 @@ def _write(folder: Path, stem: str, suffix: str, data: bytes) -> Path:
         path.chmod(0o644)
     finally:
         Path(partial).unlink(missing_ok=True)
-    _sync_folder(folder)
+    sync_folder(folder)
     return path
 
 
@@ -109,21 +120,6 @@ def _claim(partial: Path, path: Path) -> None:
     except OSError:  # a file system without hard links: the name is taken first, empty, then filled at one stroke
         path.touch(exist_ok=False)
         partial.replace(path)
-
-
-def _last_number(folder: Path, stem: str) -> int:
-    pattern = re.compile(re.escape(stem) + r"_(\d+)_")
-    found = (pattern.match(item.name) for item in folder.iterdir())
-    return max((int(match[1]) for match in found if match), default=0)
-
-
-def _sync_folder(folder: Path) -> None:
-    if os.name == "posix":  # elsewhere folders cannot be opened, and renames are durable on their own
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
 
 
 def _filled(prefix: str, size: tuple[int, int]) -> str:

@@ -45,7 +45,7 @@ KINDS: Mapping[str, tuple[str, ...]] = {
     "diffusion_models": ("diffusion_models", "unet"),
     "unet": ("diffusion_models", "unet"),
 }
-_PLACES = frozenset({"input", "latents", "output", "temp"})
+PLACES = frozenset({"input", "latents", "output", "temp"})
 _SUFFIXES: Mapping[str, frozenset[str]] = {
     "configs": frozenset({".yaml", ".yml", ".json"}),
     "input": PICTURES,
@@ -73,16 +73,16 @@ class Folders:
         names: set[str] = set()
         for root in self.roots.get(kind, ()):
             suffixes = _suffixes(kind)
-            names.update(_top_level(root, suffixes) if kind in _PLACES else _tree(root, suffixes))
+            names.update(_top_level(root, suffixes) if kind in PLACES else _tree(root, suffixes))
         return tuple(sorted(names))
 
     def find(self, kind: str, name: str) -> Path:
         """The file called `name` in the first root that has it. Raises `FolderError` or `PathError`."""
-        if kind in _PLACES:
+        if kind in PLACES:
             name, place = annotation(name)
             kind = place or kind
         for root in self.roots.get(kind, ()):
-            path = resolve(root, name, links_may_leave=kind not in _PLACES)
+            path = resolve(root, name, links_may_leave=kind not in PLACES)
             if path.is_file():
                 return path
         known = self.list(kind)

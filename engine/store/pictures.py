@@ -6,6 +6,7 @@ import io
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,10 +19,16 @@ MAX_PIXELS = 100_000_000
 PNG_LEVEL = 4
 
 
+class PictureTooLargeError(PictureError):
+    """A picture of more pixels than are decoded."""
+
+    code: ClassVar[str] = "picture_too_large"
+
+
 def open_picture(path: Path, max_pixels: int = MAX_PIXELS) -> Image.Image:
     """The picture, decoded; a still one is turned as its EXIF data says. Raises `PictureError`.
 
-    A picture of more than `max_pixels` is refused by its header, before it is decoded.
+    A picture of more than `max_pixels` is refused by its header (`PictureTooLargeError`), before it is decoded.
     """
     try:
         with warnings.catch_warnings():
@@ -51,4 +58,5 @@ def encode_png(pixels: NDArray[np.uint8], texts: Mapping[str, str]) -> bytes:
 
 
 def _too_large(path: Path, got: str, max_pixels: int) -> PictureError:
-    return PictureError("this picture is too large", where=path.name, expected=f"at most {max_pixels} pixels", got=got)
+    expected = f"at most {max_pixels} pixels"
+    return PictureTooLargeError("this picture is too large", where=path.name, expected=expected, got=got)
