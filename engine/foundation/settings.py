@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 DEFAULT_CACHE_BYTES = 2 * 2**30
 
@@ -37,3 +39,21 @@ def settings_under(base: Path) -> Settings:
     """The default layout: everything under `base`."""
     base = base.absolute()
     return Settings(base, base / "output", base / "input", base / "temp", base / "user")
+
+
+def settings_to_json(settings: Settings) -> dict[str, Any]:
+    """The settings as JSON data, for a process that is to work under the same ones."""
+    return {item.name: _plain(getattr(settings, item.name)) for item in fields(settings)}
+
+
+def settings_from_json(data: Mapping[str, Any]) -> Settings:
+    """The inverse of `settings_to_json`."""
+    paths = {name: Path(data[name]) for name in ("base", "output", "input", "temp", "user")}
+    extra = tuple(map(Path, data["extra_model_paths"]))
+    return Settings(**{**data, **paths, "extra_model_paths": extra})
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [str(item) for item in value]
+    return str(value) if isinstance(value, Path) else value

@@ -31,21 +31,36 @@ def load_catalogue(folder: Path, sources: Iterable[Path], load: Callable[[], Cat
 
     A damaged file is made again; a folder that cannot be written only costs time.
     """
-    path = folder / f"catalogue-{_digest(sources)}.json"
-    try:
-        content = json.loads(path.read_text("utf-8"))
-        specs = [from_json(entry) for entry in content["specs"]]
-        return Catalogue({spec.id: spec for spec in specs}, tuple(content["failures"]))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        pass  # absent or damaged: made again below
+    path = _path(folder, sources)
+    known = _read(path)
+    if known is not None:
+        return known
     catalogue = load()
     _write(path, catalogue)
     return catalogue
 
 
+def known_catalogue(folder: Path, sources: Iterable[Path]) -> Catalogue | None:
+    """The catalogue from `folder`, None if it is absent, damaged, or was made from other sources."""
+    return _read(_path(folder, sources))
+
+
 def sources_of(folders: Iterable[Path]) -> list[Path]:
     """The Python files under `folders`, in order."""
     return sorted(path for folder in folders for path in ([folder] if folder.is_file() else folder.rglob("*.py")))
+
+
+def _path(folder: Path, sources: Iterable[Path]) -> Path:
+    return folder / f"catalogue-{_digest(sources)}.json"
+
+
+def _read(path: Path) -> Catalogue | None:
+    try:
+        content = json.loads(path.read_text("utf-8"))
+        specs = [from_json(entry) for entry in content["specs"]]
+        return Catalogue({spec.id: spec for spec in specs}, tuple(content["failures"]))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
 
 
 def _digest(sources: Iterable[Path]) -> str:

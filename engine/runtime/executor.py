@@ -139,8 +139,7 @@ class _Run:
             add_keys(self._keys, ordered, self._definitions, self._services.fingerprint)
             self._uses.update(link.source for node in ordered for link in node.links.values())
             cached = tuple(node_id for node_id in self._graph.order if self._keys[node_id] in self._cache)
-            if cached:
-                self._emit(events.NodesCached(cached))
+            self._emit(events.NodesCached(cached))
             self._need(self._graph.targets)
             await self._work()
             self._emit(events.RunFinished())

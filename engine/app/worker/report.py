@@ -1,0 +1,80 @@
+"""From what a run tells to what the server hears."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from engine.graph.graph import NodeId, TypedGraph
+from engine.jobs import events as told
+from engine.jobs.job import Saved
+from engine.node.context import Preview, Progress, Warned
+from engine.runtime import events
+from engine.store.artifacts import Artifact
+
+
+class Report:
+    """An event sink that hands on each event as the server knows it, and pictures on the way to `show`."""
+
+    def __init__(
+        self,
+        graph: TypedGraph,
+        tell: Callable[[told.Event], None],
+        show: Callable[[str, Preview], None],
+        clean: Callable[[str], str],
+    ) -> None:
+        self.failure: told.Failed | None = None
+        """Why the run failed, if it did."""
+        self._types: Mapping[NodeId, str] = {node.id: node.spec.id for node in graph.nodes.values()}
+        self._tell = tell
+        self._show = show
+        self._clean = clean
+        self._began: dict[NodeId, float] = {}
+
+    def __call__(self, event: events.Event) -> None:
+        match event:
+            case events.NodesCached(nodes):
+                self._tell(told.Started(nodes))
+            case events.NodeStarted(node):
+                if node not in self._began:  # an expansion's nodes are all seen as the one they came from
+                    self._began[node] = time.monotonic()
+                    self._tell(told.NodeStarted(node, self._types[node]))
+            case events.NodeNote(node, Progress(value, total)):
+                self._tell(told.Progress(node, value, total))
+            case events.NodeNote(node, Preview() as preview):
+                self._show(node, preview)
+            case events.NodeNote(node, Warned(text)):
+                self._tell(told.Warned(node, self._clean(text)))
+            case events.NodeFinished(node, artifacts, cached):
+                seconds = time.monotonic() - self._began.get(node, time.monotonic())
+                files = tuple(_saved(node, artifact) for artifact in artifacts)
+                self._tell(told.NodeFinished(node, output_of(artifacts), files, cached, seconds))
+            case events.NodeBlocked(node, message):
+                self._tell(told.Blocked(node, self._clean(message)))
+            case events.NodeFailed(node, node_type, kind, message, inputs):
+                fault: Any = "oom" if kind == "OutOfMemoryError" else "user"
+                shown = {name: self._clean(value) for name, value in inputs.items()}
+                self.failure = told.Failed(fault, self._clean(message), kind, node, node_type, shown)
+
+
+def output_of(artifacts: Sequence[Artifact]) -> dict[str, Any] | None:
+    """What a node shows, in the community's form: lists of files by kind; None if it made none."""
+    shown: dict[str, Any] = {}
+    for artifact in artifacts:
+        kind = "images" if artifact.media_type.startswith("image/") else "latents"
+        file = {"filename": artifact.filename, "subfolder": artifact.subfolder, "type": artifact.type}
+        shown.setdefault(kind, []).append(file)
+    return shown or None
+
+
+def _saved(node: str, artifact: Artifact) -> Saved:
+    return Saved(
+        node,
+        artifact.filename,
+        artifact.subfolder,
+        artifact.type,
+        artifact.size,
+        artifact.sha256,
+        artifact.media_type,
+    )

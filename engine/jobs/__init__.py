@@ -1,0 +1,1 @@
+"""Jobs: the durable queue, the dispatcher and the executors that run attempts. Nothing here imports torch."""
