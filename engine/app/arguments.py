@@ -13,7 +13,12 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def parse(argv: list[str]) -> tuple[str, argparse.Namespace, Settings]:
-    """Command name, its options and the settings; prints help or usage errors and exits as argparse does."""
+    """Command name, its options and the settings; prints help or usage errors and exits as argparse does.
+
+    Options without a command are those of `serve`, as people know them.
+    """
+    if not argv or (argv[0].startswith("-") and argv[0] not in ("-h", "--help")):
+        argv = ["serve", *argv]
     options = _parser().parse_args(argv)
     return options.command, options, _settings(options)
 
@@ -22,6 +27,8 @@ def _parser() -> argparse.ArgumentParser:
     summary = "Easel: a node-graph workflow engine for image diffusion."
     parser = argparse.ArgumentParser(prog="main.py", description=summary)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    _add_server_options(_command(commands, "serve", "serve the editor and the API (the default)"))
 
     run = _command(commands, "run", "run a workflow, a prompt or a picture that carries one")
     run.add_argument("file", type=Path, help="workflow or prompt JSON, or a picture that Easel or ComfyUI saved")
@@ -77,10 +84,58 @@ def _command(
     return parser
 
 
+def _add_server_options(serve: argparse.ArgumentParser) -> None:
+    server = serve.add_argument_group("server")
+    server.add_argument(
+        "--listen",
+        nargs="?",
+        const="0.0.0.0,::",
+        default="127.0.0.1",
+        metavar="ADDRESS,...",
+        help="addresses to listen on (default: this machine only; without a value: every network)",
+    )
+    server.add_argument("--port", type=int, default=8188)
+    server.add_argument("--token", metavar="TOKEN", help="what visitors must show; `auto` makes one and prints it")
+    server.add_argument(
+        "--allow-host", action="append", default=[], metavar="NAME", help="a host name this server is reached by"
+    )
+    server.add_argument(
+        "--enable-cors-header",
+        action="append",
+        default=[],
+        metavar="ORIGIN",
+        help="another site that may use the API, such as http://localhost:5173",
+    )
+    server.add_argument("--max-upload-size", type=float, default=100, metavar="MIB", help="limit of a request's body")
+    server.add_argument(
+        "--preview-method",
+        choices=("none", "auto", "latent2rgb", "taesd"),
+        default="none",
+        help="pictures on the way to a result, where a job does not choose for itself",
+    )
+    queue = serve.add_argument_group("queue")
+    queue.add_argument("--max-queue", type=_positive, default=10_000, metavar="N", help="jobs that may wait")
+    queue.add_argument("--max-history", type=_positive, default=10_000, metavar="N", help="ended jobs that are kept")
+    queue.add_argument(
+        "--drain-seconds",
+        type=float,
+        default=25.0,
+        metavar="S",
+        help="what a running job gets when the server is told to end",
+    )
+    queue.add_argument(
+        "--hang-seconds", type=float, default=120.0, metavar="S", help="silence after which a frozen worker is replaced"
+    )
+    queue.add_argument(
+        "--stall-seconds", type=float, default=3600.0, metavar="S", help="the longest a job may show no sign of life"
+    )
+
+
 def _settings(options: argparse.Namespace) -> Settings:
     settings = settings_under(options.base_directory or ROOT)
     output = getattr(options, "output", None) or options.output_directory
-    given = {"output": output, "input": options.input_directory, "temp": options.temp_directory}
+    temp = options.temp_directory and options.temp_directory / "temp"  # emptied at a start, so a folder of its own
+    given = {"output": output, "input": options.input_directory, "temp": temp}
     given["user"] = options.user_directory
     return replace(
         settings,

@@ -61,7 +61,6 @@ def test_an_unknown_measurement_lists_those_there_are(capsys: pytest.CaptureFixt
 
 def test_usage_errors_exit_with_two(capsys: pytest.CaptureFixture[str]) -> None:
     for arguments in (
-        [],
         ["paint"],
         ["run"],
         ["run", WORKFLOW, "--repeat", "0"],
