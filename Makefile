@@ -1,4 +1,4 @@
-# Two commands do everything: `make run` draws a picture, `make test` runs every gate and test.
+# Two commands do everything: `make run` draws a picture and serves, `make test` runs every gate and test.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -8,9 +8,10 @@ SOURCES := main.py engine nodes custom_nodes/example training bench tests
 
 run: $(VENV)/.run-stamp
 	@$(BIN)/python main.py run workflows/text_to_image.json
-	@echo "Change the prompt: $(BIN)/python main.py run workflows/text_to_image.json --set 6.text=\"a large red heart on a white background\""
-	@echo "See every command:  $(BIN)/python main.py --help"
-	@echo "There is no server to open yet: it comes with a later version. README.md is a tour of what is here."
+	@echo "That was drawn from the command line. Change its prompt:"
+	@echo "    $(BIN)/python main.py run workflows/text_to_image.json --set 6.text=\"a large red heart on a white background\""
+	@echo "Now the server, until you press Ctrl-C; README.md is a tour."
+	@$(BIN)/python main.py
 
 test: gates unit
 
@@ -22,7 +23,7 @@ gates: $(VENV)/.test-stamp
 	$(BIN)/python tests/gates/file_size.py
 	$(BIN)/deptry .
 
-unit: $(VENV)/.test-stamp
+unit: $(VENV)/.test-stamp tests/clients/node_modules/.stamp
 	$(BIN)/python -m pytest -W error
 
 test-slow: $(VENV)/.test-stamp
@@ -44,6 +45,11 @@ $(VENV)/.run-stamp: requirements.txt | $(VENV)/bin/python
 
 $(VENV)/.test-stamp: requirements.txt requirements-dev.txt | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+# A client of the protocol from npm, for tests/pipeline/test_clients.py; no lock file, since it would name a registry.
+tests/clients/node_modules/.stamp: tests/clients/package.json
+	npm install --prefix tests/clients --no-package-lock --no-audit --no-fund --silent
 	@touch $@
 
 clean:

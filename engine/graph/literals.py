@@ -47,7 +47,9 @@ def check(value: JsonValue, widget: Widget, files: Files, suggest: Suggest) -> F
 
 def choices(widget: ChoiceWidget, files: Files) -> Sequence[str]:
     """What `widget` offers now: its options, then the files of its kind."""
-    return widget.options if widget.files is None else (*widget.options, *files(widget.files))
+    if widget.files is None:
+        return widget.options
+    return (*widget.options, *files(widget.files)) if widget.options else files(widget.files)
 
 
 def bad_link(value: JsonValue, expected: str) -> Fault:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import yaml
 
@@ -62,6 +62,23 @@ class FolderError(EaselError):
     code: ClassVar[str] = "missing_file"
 
 
+class Offered(tuple[str, ...]):
+    """The names that a place offers, and what else it has: `name in offered` also finds files in subfolders and those
+    of another place (`a.png [output]`), which clients send after an upload, but which are too many to be listed.
+    """
+
+    has: Callable[[str], bool]
+
+    def __new__(cls, names: Iterable[str], has: Callable[[str], bool]) -> Self:
+        """`names` are listed, `has(name)` says whether there is such a file."""
+        offered = super().__new__(cls, names)
+        offered.has = has
+        return offered
+
+    def __contains__(self, name: object) -> bool:
+        return super().__contains__(name) or (isinstance(name, str) and self.has(name))
+
+
 @dataclass(frozen=True, slots=True)
 class Folders:
     """Roots by folder kind; the kinds `input` (pictures), `latents`, `output` and `temp` are no model folders."""
@@ -74,6 +91,8 @@ class Folders:
         for root in self.roots.get(kind, ()):
             suffixes = _suffixes(kind)
             names.update(_top_level(root, suffixes) if kind in PLACES else _tree(root, suffixes))
+        if kind in PLACES:
+            return Offered(sorted(names), lambda name: self._has(kind, name))
         return tuple(sorted(names))
 
     def find(self, kind: str, name: str) -> Path:
@@ -88,6 +107,12 @@ class Folders:
         known = self.list(kind)
         hint = f"There are: {', '.join(known[:10])}." if known else f"Put files into models/{kind}."
         raise FolderError(f"there is no such file in {kind}", got=name, hint=hint)
+
+    def _has(self, kind: str, name: str) -> bool:
+        try:
+            return self.find(kind, name).suffix.lower() in _suffixes(kind)
+        except EaselError:
+            return False
 
     def fingerprint(self, kind: str, name: str) -> str:
         """A token that changes with the file: its path, size, time of change and inode. Empty if it does not exist."""

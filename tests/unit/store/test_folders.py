@@ -99,3 +99,14 @@ def test_a_model_file_may_be_a_link_to_elsewhere_but_a_picture_may_not(tmp_path:
     assert found.find("vae", "linked.safetensors").resolve() == target.resolve()
     with pytest.raises(PathError):
         found.find("input", "linked.png")
+
+
+def test_an_upload_in_a_subfolder_and_a_result_are_accepted_but_not_listed(tmp_path: Path) -> None:
+    for name in ("input/a.png", "input/sub/b.png", "output/c.png", "input/notes.txt", "secret.png"):
+        touch(tmp_path / name)
+    offered = folders(settings_under(tmp_path)).list("input")
+    assert list(offered) == ["a.png"]
+    for name in ("a.png", "sub/b.png", "c.png [output]", "sub/b.png [input]"):
+        assert name in offered
+    for name in ("../secret.png", "c.png", "notes.txt", "sub/../../secret.png", "/etc/hostname", "", "c.png [temp]", 5):
+        assert name not in offered
