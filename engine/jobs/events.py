@@ -117,12 +117,17 @@ _KINDS: Mapping[str, type[Any]] = {
 }
 
 
+_NAMES = {kind: tuple(item.name for item in fields(kind)) for kind in (*_KINDS.values(), Saved)}
+
+
 def to_json(event: Event) -> list[Any]:
     """`[name, values...]`: short, since there may be thousands. Previews travel as bytes of their own."""
-    values = [getattr(event, item.name) for item in fields(event)]
+    kind = type(event)
+    values: list[Any] = [kind.__name__]
+    values += [getattr(event, name) for name in _NAMES[kind]]
     if isinstance(event, NodeFinished):
-        values[2] = [[getattr(saved, item.name) for item in fields(saved)] for saved in event.files]
-    return [type(event).__name__, *values]
+        values[3] = [[getattr(saved, name) for name in _NAMES[Saved]] for saved in event.files]
+    return values
 
 
 def from_json(data: list[Any]) -> Event:

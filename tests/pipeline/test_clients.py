@@ -109,7 +109,10 @@ def test_what_did_not_change_is_not_drawn_again(server: Served) -> None:
 
 def test_previews_are_chosen_by_each_job(server: Served) -> None:
     async def frames(method: str) -> list[bytes]:
-        async with aiohttp.ClientSession() as session, session.ws_connect(f"{server.url}/ws?clientId={method}") as socket:
+        async with (
+            aiohttp.ClientSession() as session,
+            session.ws_connect(f"{server.url}/ws?clientId={method}") as socket,
+        ):
             extra = {"preview_method": method}
             prompt = example_prompt(seed=6 if method == "none" else 7, steps=12)
             body = {"prompt": prompt, "client_id": method, "extra_data": extra}

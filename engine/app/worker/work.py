@@ -22,7 +22,7 @@ from engine.app.surroundings import Surroundings, surroundings
 from engine.app.worker.link import Link
 from engine.app.worker.previews import Previews
 from engine.app.worker.report import Report
-from engine.app.worker.scrub import Scrub
+from engine.app.worker.scrub import Scrub, scrub_of
 from engine.compat import prompt_json
 from engine.foundation.errors import EaselError
 from engine.foundation.settings import Settings
@@ -49,6 +49,7 @@ class Worker:
     def __init__(self, settings: Settings, preview_method: Method, link: Link) -> None:
         self._settings = settings
         self._link = link
+        self._scrub = scrub_of(settings)
         self._cache = ResultCache(settings.cache_bytes)
         self._around = surroundings(settings)
         self._previews = Previews(link, preview_method, self._around.folders, self._around.device)
@@ -64,6 +65,8 @@ class Worker:
         self._specs = catalogue.specs(self._settings)
         self._loaded.set()
         self._remove_stale_parts()
+        gc.collect()
+        gc.freeze()  # torch brings half a million objects that stay: the collector need not look at them again
         self._link.send({"is": "ready", "about": self._about()})
 
     def expect(self, job: str, attempt: int) -> None:
@@ -127,7 +130,7 @@ class Worker:
 
     def _attempt(self, key: tuple[str, int], head: Mapping[str, Any], body: bytes) -> Event:
         prompt, extra = body[: head["split"]], json.loads(body[head["split"] :])
-        scrub = Scrub(self._settings, head["secrets"])
+        scrub = self._scrub.hiding(head["secrets"])
         try:
             graph = checked(self._bound(json.loads(prompt), json.loads(head["targets"])), self._definitions)
         except EaselError as error:
