@@ -34,8 +34,8 @@ def described(item: InputSpec) -> dict[str, Any]:
             facts |= {"default": default, "multiline": multiline}
         case BooleanWidget(default):
             facts |= {"default": default}
-        case ChoiceWidget(options, _default, files):
-            facts |= {"options": "<files>" if files and not options else list(options)}
+        case ChoiceWidget(options, default, files):
+            facts |= {"options": "<files>" if files and not options else list(options), "default": default}
     return facts
 
 
