@@ -39,6 +39,7 @@ class Denoiser:
     levels: NoiseLevels
     latents: LatentFormat
     prediction: Prediction = "epsilon"
+    differential: float | None = None  # how strongly the grey of a noise mask says when to repaint, None: not at all
 
     @property
     def nbytes(self) -> int:

@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from engine.diffusion.denoiser import Denoiser
+from engine.diffusion.differential import mask_by_sigma
 from engine.diffusion.guidance import ClassifierFreeGuidance, Guider
 from engine.diffusion.parameterisation import NoiseLevels
 from engine.diffusion.samplers import SAMPLERS, SamplerSpec
@@ -89,7 +90,7 @@ class Evaluation:
         """The denoised estimate `(B, C, h, w)`, scaled."""
         x = self.x if self.inpaint is None else self.inpaint.before(self.x, self.sigma)
         denoised = self.guidance.denoise(x, self.sigma)
-        self._estimate = denoised if self.inpaint is None else self.inpaint.after(denoised)
+        self._estimate = denoised if self.inpaint is None else self.inpaint.after(denoised, self.sigma)
         return self._estimate
 
     def preview(self) -> Tensor | None:
@@ -109,14 +110,20 @@ class Inpaint:
     mask: Tensor
     kept: Tensor
     noise: Callable[[], Tensor]
+    mask_at: Callable[[float], Tensor] | None = None  # the mask by sigma, where it changes on the way
 
     def before(self, x: Tensor, sigma: float) -> Tensor:
         """`x` with the kept part at its own noise level."""
-        return x * self.mask + (self.kept + sigma * self.noise()) * (1 - self.mask)
+        mask = self._mask(sigma)
+        return x * mask + (self.kept + sigma * self.noise()) * (1 - mask)
 
-    def after(self, denoised: Tensor) -> Tensor:
+    def after(self, denoised: Tensor, sigma: float) -> Tensor:
         """The estimate with the kept part as it was."""
-        return denoised * self.mask + self.kept * (1 - self.mask)
+        mask = self._mask(sigma)
+        return denoised * mask + self.kept * (1 - mask)
+
+    def _mask(self, sigma: float) -> Tensor:
+        return self.mask if self.mask_at is None else self.mask_at(sigma)
 
 
 def sample(
@@ -157,6 +164,8 @@ def sample_custom(
     kept = latent.samples.float() * scale
     noise = initial_noise(kept.shape, seed, latent.batch_index) if add_noise else torch.zeros_like(kept)
     inpaint = _inpaint(latent, kept, noise, seed, sampler)
+    if inpaint is not None and model.differential is not None:
+        inpaint = replace(inpaint, mask_at=mask_by_sigma(inpaint.mask, sigmas, model.levels, model.differential))
     x = kept + noise * _spread(sigmas[0], model.levels)
     steps = sampler.start(x, sigmas, _noise_source(sampler.noise, x, sigmas, seed))
     denoised = x
@@ -167,6 +176,20 @@ def sample_custom(
             request = steps.send(denoised)
     except StopIteration as stop:
         return _finished(latent, stop.value, model), _finished(latent, denoised, model)
+
+
+def add_noise(model: Denoiser, latent: Latent, sigmas: list[float], seed: int) -> Latent:
+    """`latent` with the noise that lies between the first and the last of `sigmas`, drawn as sampling from `seed` does.
+
+    Without sigmas it stays as it is. Raises `SamplingError` as `sample` does.
+    """
+    latent = _fitted(latent, model)
+    if not sigmas:
+        return latent
+    spread = abs(sigmas[0] - sigmas[-1]) if len(sigmas) > 1 else sigmas[0]
+    noise = initial_noise(latent.samples.shape, seed, latent.batch_index)
+    samples = latent.samples.float() + noise * (spread / model.latents.scale_factor)
+    return replace(latent, samples=samples, empty=False)
 
 
 def checked_sigmas(sigmas: Tensor) -> list[float]:

@@ -7,7 +7,8 @@ give a step more or less, as their definitions do).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from typing import TypeAlias
 
 import numpy as np
@@ -86,6 +87,21 @@ def sd_turbo(levels: NoiseLevels, steps: int, denoise: float = 1.0) -> list[floa
     return [*(levels.sigmas[100 * (10 - place) - 1] for place in range(start, min(start + steps, 10))), 0.0]
 
 
+def extended(sigmas: Sequence[float], steps: int, high: float, low: float, spacing: str = "linear") -> list[float]:
+    """Each step that begins within `low..high` cut into `steps`.
+
+    The cuts lie even (`linear`), denser towards the step's end (`cosine`: sin of a quarter turn) or towards its start
+    (`sine`: 1 - cos).
+    """
+    shares = [_SPACINGS[spacing](number / steps) for number in range(1, steps)]
+    result: list[float] = []
+    for start, end in pairwise(sigmas):
+        result.append(start)
+        if low <= start <= high:
+            result += [start + share * (end - start) for share in shares]
+    return [*result, *sigmas[-1:]]
+
+
 def beta(levels: NoiseLevels, steps: int, alpha: float = BETA_SHAPE, beta: float = BETA_SHAPE) -> list[float]:
     """Timesteps at even quantiles of a Beta distribution (Lee et al. 2024); repeated ones count once."""
     quantiles = 1 - np.linspace(0, 1, steps, endpoint=False)
@@ -125,6 +141,13 @@ SCHEDULES: Mapping[str, Schedule] = {
     "normal": normal,
     "linear_quadratic": linear_quadratic,
     "kl_optimal": kl_optimal,
+}
+
+
+_SPACINGS: Mapping[str, Callable[[float], float]] = {
+    "linear": lambda share: share,
+    "cosine": lambda share: math.sin(share * math.pi / 2),
+    "sine": lambda share: 1 - math.cos(share * math.pi / 2),
 }
 
 
