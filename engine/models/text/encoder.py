@@ -64,21 +64,22 @@ class TextEncoder:
         laid = chunks([group for segment in parse(text) for group in self._groups(segment)])
         rows = [[token.token for token in chunk] for chunk in laid]
         weighted = any(token.weight != 1.0 for chunk in laid for token in chunk)
-        states, pooled = self._states([*rows, []] if weighted else rows)
+        states, pooled = self.states([*rows, []] if weighted else rows)
         if weighted:
             empty, states = states[-1:], states[:-1]
-            states = empty + (states - empty) * _weights(laid)
+            states = empty + (states - empty) * token_weights(laid)
         return Conditioning((Prompt(states.reshape(1, -1, states.shape[-1]), pooled[:1]),))
 
     def _groups(self, segment: Segment) -> Iterator[list[Weighted[Token]]]:
         """The tokens of each word or embedding: what stays together where a chunk ends."""
         for part in words(segment.text):
             tokens: Sequence[Token] = (
-                list(self._vectors(part.name)) if isinstance(part, Embedding) else self.tokenizer.encode(part)
+                list(self.vectors(part.name)) if isinstance(part, Embedding) else self.tokenizer.encode(part)
             )
             yield [Weighted(token, segment.weight) for token in tokens]
 
-    def _vectors(self, name: str) -> Tensor:
+    def vectors(self, name: str) -> Tensor:
+        """The vectors `(n, D)` of a textual inversion. Raises `EmbeddingError`."""
         vectors = self.embeddings(name)
         if vectors is None:
             raise EmbeddingError(
@@ -97,7 +98,7 @@ class TextEncoder:
             )
         return vectors
 
-    def _states(self, rows: Sequence[Sequence[Token]]) -> tuple[Tensor, Tensor]:
+    def states(self, rows: Sequence[Sequence[Token]]) -> tuple[Tensor, Tensor]:
         """States `(B, 77, D)` and pooled states `(B, D)` of rows of up to 75 tokens."""
         ids = torch.full((len(rows), CHUNK + 2), END)
         ids[:, 0] = START
@@ -114,7 +115,7 @@ class TextEncoder:
         return states.float().cpu(), pooled.float().cpu()
 
 
-def _weights(laid: Sequence[Sequence[Weighted[Token]]]) -> Tensor:
+def token_weights(laid: Sequence[Sequence[Weighted[Token]]]) -> Tensor:
     """Weights `(B, 77, 1)` of the tokens of each chunk; the start, the end and the padding weigh 1."""
     weights = torch.ones(len(laid), CHUNK + 2, 1)
     for row, chunk in enumerate(laid):
