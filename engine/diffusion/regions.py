@@ -29,6 +29,25 @@ class Region:
 
 def region(prompt: Prompt, height: int, width: int, downscale: int) -> Region:
     """Where `prompt` counts on a canvas of `height` x `width` cells of `downscale` pixels."""
+    own = _own_region(prompt, height, width, downscale)
+    if not prompt.yields_to:
+        return own
+    left = torch.ones(1, 1, height, width)
+    for other in prompt.yields_to:
+        left = left - _cover(region(other, height, width, downscale), height, width)
+    weight = own.cut(left.clamp(min=0))
+    return Region(own.rows, own.columns, weight if own.weight is None else weight * own.weight)
+
+
+def _cover(where: Region, height: int, width: int) -> Tensor:
+    """The weight `(1 or B, 1, height, width)` of a region in every cell of the canvas."""
+    rows = 1 if where.weight is None else len(where.weight)
+    canvas = torch.zeros(rows, 1, height, width)
+    where.cut(canvas).copy_(torch.ones(1) if where.weight is None else where.weight)
+    return canvas
+
+
+def _own_region(prompt: Prompt, height: int, width: int, downscale: int) -> Region:
     mask = None if prompt.mask is None else _resized(prompt.mask, height, width)
     rows, columns = slice(0, height), slice(0, width)
     if prompt.area is not None:
