@@ -36,6 +36,10 @@ class Guider(Protocol):
         """The guided estimate of scaled latents `x` `(B, C, h, w)`."""
         ...
 
+    def denoise_both(self, x: Tensor, sigma: float) -> tuple[Tensor, Tensor]:
+        """The guided and the unconditional (negative) estimate, for samplers that need to tell them apart."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ClassifierFreeGuidance:
@@ -53,8 +57,15 @@ class ClassifierFreeGuidance:
         if math.isclose(self.scale, 1.0):
             (positive,) = estimates(self.denoiser, x, sigma, [self.positive])
             return positive
+        return self.denoise_both(x, sigma)[0]
+
+    def denoise_both(self, x: Tensor, sigma: float) -> tuple[Tensor, Tensor]:
+        """The guided and the negative estimate. Both sides are computed at any scale, unless they are one."""
+        if self.positive is self.negative:
+            (only,) = estimates(self.denoiser, x, sigma, [self.positive])
+            return only, only
         positive, negative = estimates(self.denoiser, x, sigma, [self.positive, self.negative])
-        return negative + self.scale * (positive - negative)
+        return negative + self.scale * (positive - negative), negative
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,12 +87,16 @@ class DualGuidance:
 
     def denoise(self, x: Tensor, sigma: float) -> Tensor:
         """The guided estimate (Brooks et al. 2023, equation 3, for the form that adds up)."""
+        return self.denoise_both(x, sigma)[0]
+
+    def denoise_both(self, x: Tensor, sigma: float) -> tuple[Tensor, Tensor]:
+        """The guided and the negative estimate."""
         sides = [self.positive, self.middle, self.negative]
         positive, middle, negative = estimates(self.denoiser, x, sigma, sides)
         led = middle + self.positive_scale * (positive - middle)
         if self.nested:
-            return negative + self.middle_scale * (led - negative)
-        return negative + self.middle_scale * (middle - negative) + led - middle
+            return negative + self.middle_scale * (led - negative), negative
+        return negative + self.middle_scale * (middle - negative) + led - middle, negative
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -84,14 +84,20 @@ class Evaluation:
     step: int
     total: int
     inpaint: Inpaint | None = None
+    both: bool = False
     _estimate: Tensor | None = field(default=None, init=False)
 
     def compute(self) -> Tensor:
-        """The denoised estimate `(B, C, h, w)`, scaled."""
+        """The denoised estimate `(B, C, h, w)`, scaled; if `both`, guided and unconditional `(2, B, C, h, w)`."""
         x = self.x if self.inpaint is None else self.inpaint.before(self.x, self.sigma)
-        denoised = self.guidance.denoise(x, self.sigma)
-        self._estimate = denoised if self.inpaint is None else self.inpaint.after(denoised, self.sigma)
-        return self._estimate
+        if self.both:
+            answer = torch.stack(self.guidance.denoise_both(x, self.sigma))
+        else:
+            answer = self.guidance.denoise(x, self.sigma)
+        if self.inpaint is not None:
+            answer = self.inpaint.after(answer, self.sigma)
+        self._estimate = answer[0] if self.both else answer
+        return answer
 
     def preview(self) -> Tensor | None:
         """The estimate in the autoencoder's scale, None before `compute`."""
@@ -154,12 +160,13 @@ def sample_custom(
 ) -> Generator[Evaluation, Tensor, tuple[Latent, Latent]]:
     """Sample `latent` along `sigmas` with parts chosen freely: the end point, and the last denoised estimate.
 
-    Fewer than two sigmas leave the latent as it is.
+    Fewer than two sigmas leave the latent as it is. Raises `SamplingError` for parts that do not go together.
     """
     model = guider.denoiser
     latent = _fitted(latent, model)
     if len(sigmas) < 2:
         return latent, latent
+    _check_fit(sampler, sigmas, latent)
     scale = model.latents.scale_factor
     kept = latent.samples.float() * scale
     noise = initial_noise(kept.shape, seed, latent.batch_index) if add_noise else torch.zeros_like(kept)
@@ -172,8 +179,10 @@ def sample_custom(
     try:
         request = next(steps)
         while True:
-            denoised = yield Evaluation(guider, request.x, request.sigma, request.step, len(sigmas) - 1, inpaint)
-            request = steps.send(denoised)
+            where = request.sigma, request.step, len(sigmas) - 1
+            answer = yield Evaluation(guider, request.x, *where, inpaint, request.both)
+            denoised = answer[0] if request.both else answer
+            request = steps.send(answer)
     except StopIteration as stop:
         return _finished(latent, stop.value, model), _finished(latent, denoised, model)
 
@@ -205,6 +214,23 @@ def checked_sigmas(sigmas: Tensor) -> list[float]:
     else:
         return values
     raise SamplingError("these sigmas cannot be sampled", where="input sigmas", got=wrong, expected="a falling row")
+
+
+def _check_fit(sampler: SamplerSpec, sigmas: list[float], latent: Latent) -> None:
+    if sampler.noise is not None and sigmas[0] < sigmas[-1]:
+        raise SamplingError(
+            "this sampler adds noise of its own and cannot turn a picture into its noise",
+            where="input sigmas",
+            got="a rising row",
+            hint="Take a sampler without noise, such as euler or heun.",
+        )
+    if sampler.resizes and latent.noise_mask is not None:
+        raise SamplingError(
+            "this sampler changes the size and cannot keep a masked part",
+            where="input latent_image",
+            got="a latent with a noise mask",
+            hint="Remove the mask or take another sampler.",
+        )
 
 
 def _finished(latent: Latent, x: Tensor, model: Denoiser) -> Latent:
