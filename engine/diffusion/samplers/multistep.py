@@ -11,6 +11,7 @@ from itertools import pairwise
 import numpy as np
 from torch import Tensor
 
+from engine.diffusion.samplers import interpolation
 from engine.diffusion.samplers.evaluate import Evaluate, Sampler
 
 MAX_ORDER = 4
@@ -27,10 +28,8 @@ def lms(x: Tensor, sigmas: list[float], *, order: int = MAX_ORDER) -> Sampler:
     """Adams-Bashforth of `order` on uneven steps: each weight is the integral of a Lagrange polynomial in sigma."""
 
     def weights(step: int) -> list[float]:
-        used = min(step + 1, order)
-        return [
-            _integral([sigmas[step - j] for j in range(used)], j, sigmas[step], sigmas[step + 1]) for j in range(used)
-        ]
+        nodes = sigmas[max(0, step + 1 - order) : step + 1][::-1]
+        return interpolation.weights(nodes, sigmas[step], sigmas[step + 1], np.ones_like)
 
     return _multistep(x, sigmas, weights, keep=order)
 
@@ -127,12 +126,3 @@ def _multistep(x: Tensor, sigmas: list[float], weights: Callable[[int], list[flo
         for slope, weight in zip(slopes, weights(step), strict=False):
             x = x + weight * slope
     return x
-
-
-def _integral(nodes: list[float], which: int, start: float, end: float) -> float:
-    """The integral from `start` to `end` of the polynomial that is 1 at `nodes[which]` and 0 at the others."""
-    others = [node for place, node in enumerate(nodes) if place != which]
-    polynomial = np.polynomial.Polynomial.fromroots(others) if others else np.polynomial.Polynomial([1.0])
-    scale = float(np.prod([nodes[which] - other for other in others]))
-    whole = polynomial.integ()
-    return float(whole(end) - whole(start)) / scale
