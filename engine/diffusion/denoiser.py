@@ -1,44 +1,66 @@
 """The denoiser: one convention over every way a net was trained.
 
-A denoiser maps `(x, sigma, conditioning)` to the denoised estimate. The net sees `x / sqrt(1 + sigma^2)`. One that
-predicts epsilon answers with the noise, so the estimate is `x - sigma * epsilon` (Karras et al. 2022, section 5); one
-that predicts v, with a mixture of noise and picture (Salimans and Ho 2022, appendix D).
+A denoiser maps `(x, sigma, conditioning)` to the denoised estimate. What the net sees and answers with is a matter of
+its parameterisation (`predictions`). A denoiser is a frozen value: what changes a model makes another one of it, and
+many may share one net.
 """
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from engine.diffusion.parameterisation import NoiseLevels, scaled_linear
+from engine.diffusion.predictions import EPSILON, VELOCITY, Parameterisation
 from engine.memory.handle import ModelHandle
-from engine.models.checkpoint import Checkpoint, Prediction
+from engine.models.checkpoint import Checkpoint
 from engine.models.nets.unet import UNet
 
 
 @dataclass(frozen=True, slots=True)
 class LatentFormat:
-    """How latents look to the net: channels, the factor they are multiplied by, and pixels per cell along a side."""
+    """How latents look to the net: channels, the factor they are multiplied by, and pixels per cell along a side.
+
+    Where `mean` and `deviation` are given, a number a channel, latents are first brought to mean 0 and deviation 1.
+    """
 
     channels: int = 4
     scale_factor: float = 0.18215
     downscale: int = 8
+    mean: tuple[float, ...] = ()
+    deviation: tuple[float, ...] = ()
+
+    def scaled(self, latents: Tensor) -> Tensor:
+        """Latents `(B, C, h, w)` of the autoencoder as the net knows them."""
+        if self.mean:
+            latents = (latents - _a_channel(self.mean, latents)) / _a_channel(self.deviation, latents)
+        return latents * self.scale_factor
+
+    def unscaled(self, x: Tensor) -> Tensor:
+        """The inverse of `scaled`."""
+        latents = x / self.scale_factor
+        if self.mean:
+            latents = latents * _a_channel(self.deviation, latents) + _a_channel(self.mean, latents)
+        return latents
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Denoiser:
-    """A UNet with what it predicts, and the noise levels and the latents it was trained on."""
+    """A UNet with what it predicts, and the noise levels and the latents it works on.
+
+    `trained` are the levels of the checkpoint where `levels` were changed.
+    """
 
     socket: ClassVar[str] = "MODEL"
 
     net: ModelHandle[UNet]
     levels: NoiseLevels
     latents: LatentFormat
-    prediction: Prediction = "epsilon"
+    prediction: Parameterisation = EPSILON
+    trained: NoiseLevels | None = None
     differential: float | None = None  # how strongly the grey of a noise mask says when to repaint, None: not at all
 
     @property
@@ -46,19 +68,26 @@ class Denoiser:
         """Bytes of the weights."""
         return self.net.nbytes
 
+    def with_sampling(self, levels: NoiseLevels, prediction: Parameterisation) -> Denoiser:
+        """The same net taken to be trained on other noise levels, or to predict something else."""
+        return replace(self, levels=levels, prediction=prediction, trained=self.trained or self.levels)
+
     def denoise(self, x: Tensor, sigma: float, tokens: Tensor) -> Tensor:
         """The denoised estimate of scaled latents `x` `(B, C, h, w)` at `sigma`, for token states `(B, T, D)`."""
-        timesteps = torch.full((len(x),), float(self.levels.timestep(sigma)))
+        time = self.levels.timestep(sigma)
+        timesteps = torch.full((len(x),), float(time))
         with self.net.lease() as net:
             device, dtype = self.net.device, self.net.dtype
-            scaled = (x / math.sqrt(1 + sigma * sigma)).to(device, dtype)
-            predicted: Tensor = net(scaled, timesteps.to(device), tokens.to(device, dtype)).to(x)
-        if self.prediction == "v":
-            return x / (1 + sigma * sigma) - predicted * (sigma / math.sqrt(1 + sigma * sigma))
-        return x - sigma * predicted
+            entering = self.prediction.entering(x, sigma).to(device, dtype)
+            predicted: Tensor = net(entering, timesteps.to(device), tokens.to(device, dtype)).to(x)
+        return self.prediction.denoised(x, predicted, sigma, time)
 
 
 def denoiser_of(checkpoint: Checkpoint) -> Denoiser:
     """The denoiser in a checkpoint of the Stable Diffusion 1.x family."""
     latents = LatentFormat(checkpoint.latent_channels, checkpoint.scale_factor, checkpoint.downscale)
-    return Denoiser(checkpoint.unet, scaled_linear(), latents, checkpoint.prediction)
+    return Denoiser(checkpoint.unet, scaled_linear(), latents, VELOCITY if checkpoint.prediction == "v" else EPSILON)
+
+
+def _a_channel(values: tuple[float, ...], like: Tensor) -> Tensor:
+    return torch.tensor(values).to(like).view(-1, 1, 1)

@@ -103,7 +103,7 @@ class Evaluation:
         """The estimate in the autoencoder's scale, None before `compute`."""
         if self._estimate is None:
             return None
-        return self._estimate / self.guidance.denoiser.latents.scale_factor
+        return self.guidance.denoiser.latents.unscaled(self._estimate)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -116,12 +116,13 @@ class Inpaint:
     mask: Tensor
     kept: Tensor
     noise: Callable[[], Tensor]
+    signal: Callable[[float], float]
     mask_at: Callable[[float], Tensor] | None = None  # the mask by sigma, where it changes on the way
 
     def before(self, x: Tensor, sigma: float) -> Tensor:
         """`x` with the kept part at its own noise level."""
         mask = self._mask(sigma)
-        return x * mask + (self.kept + sigma * self.noise()) * (1 - mask)
+        return x * mask + (self.kept * self.signal(sigma) + sigma * self.noise()) * (1 - mask)
 
     def after(self, denoised: Tensor, sigma: float) -> Tensor:
         """The estimate with the kept part as it was."""
@@ -167,13 +168,13 @@ def sample_custom(
     if len(sigmas) < 2:
         return latent, latent
     _check_fit(sampler, sigmas, latent)
-    scale = model.latents.scale_factor
-    kept = latent.samples.float() * scale
+    kept = model.latents.scaled(latent.samples.float())
     noise = initial_noise(kept.shape, seed, latent.batch_index) if add_noise else torch.zeros_like(kept)
-    inpaint = _inpaint(latent, kept, noise, seed, sampler)
+    inpaint = _inpaint(latent, kept, noise, seed, sampler, model.prediction.signal)
     if inpaint is not None and model.differential is not None:
         inpaint = replace(inpaint, mask_at=mask_by_sigma(inpaint.mask, sigmas, model.levels, model.differential))
-    x = kept + noise * _spread(sigmas[0], model.levels)
+    signal, top = model.prediction.signal(sigmas[0]), _at_top(sigmas[0], model.levels)
+    x = kept * signal + noise * model.prediction.spread(sigmas[0], top)
     steps = sampler.start(x, sigmas, _noise_source(sampler.noise, x, sigmas, seed))
     denoised = x
     try:
@@ -184,7 +185,9 @@ def sample_custom(
             denoised = answer[0] if request.both else answer
             request = steps.send(answer)
     except StopIteration as stop:
-        return _finished(latent, stop.value, model), _finished(latent, denoised, model)
+        # a net that mixes picture and noise leaves the picture darker where sampling stops before the end
+        share = model.prediction.signal(sigmas[-1]) or 1.0
+        return _finished(latent, stop.value / share, model), _finished(latent, denoised, model)
 
 
 def add_noise(model: Denoiser, latent: Latent, sigmas: list[float], seed: int) -> Latent:
@@ -196,9 +199,10 @@ def add_noise(model: Denoiser, latent: Latent, sigmas: list[float], seed: int) -
     if not sigmas:
         return latent
     spread = abs(sigmas[0] - sigmas[-1]) if len(sigmas) > 1 else sigmas[0]
+    share = model.prediction.signal(spread) or 1.0  # sampling takes it off again where picture and noise are mixed
     noise = initial_noise(latent.samples.shape, seed, latent.batch_index)
-    samples = latent.samples.float() + noise * (spread / model.latents.scale_factor)
-    return replace(latent, samples=samples, empty=False)
+    noisy = model.latents.scaled(latent.samples.float()) + noise * (spread / share)
+    return replace(latent, samples=model.latents.unscaled(noisy), empty=False)
 
 
 def checked_sigmas(sigmas: Tensor) -> list[float]:
@@ -234,7 +238,7 @@ def _check_fit(sampler: SamplerSpec, sigmas: list[float], latent: Latent) -> Non
 
 
 def _finished(latent: Latent, x: Tensor, model: Denoiser) -> Latent:
-    samples = x / model.latents.scale_factor
+    samples = model.latents.unscaled(x)
     return replace(latent, samples=samples, empty=False, downscale=model.latents.downscale)
 
 
@@ -268,10 +272,8 @@ def _fitted(latent: Latent, model: Denoiser) -> Latent:
     return latent
 
 
-def _spread(sigma: float, levels: NoiseLevels) -> float:
-    """Standard deviation of the initial noise: at the top level the picture's own variance of 1 is added."""
-    at_top = sigma > levels.sigma_max or math.isclose(sigma, levels.sigma_max, rel_tol=1e-5)
-    return math.sqrt(1 + sigma * sigma) if at_top else sigma
+def _at_top(sigma: float, levels: NoiseLevels) -> bool:
+    return sigma > levels.sigma_max or math.isclose(sigma, levels.sigma_max, rel_tol=1e-5)
 
 
 def _noise_source(kind: str | None, x: Tensor, sigmas: list[float], seed: int) -> NoiseSource:
@@ -280,7 +282,9 @@ def _noise_source(kind: str | None, x: Tensor, sigmas: list[float], seed: int) -
     return GaussianNoise(x, seed)
 
 
-def _inpaint(latent: Latent, kept: Tensor, noise: Tensor, seed: int, spec: SamplerSpec) -> Inpaint | None:
+def _inpaint(
+    latent: Latent, kept: Tensor, noise: Tensor, seed: int, spec: SamplerSpec, signal: Callable[[float], float]
+) -> Inpaint | None:
     if latent.noise_mask is None:
         return None
     mask = latent.noise_mask.float().reshape(-1, 1, *latent.noise_mask.shape[-2:])
@@ -288,6 +292,6 @@ def _inpaint(latent: Latent, kept: Tensor, noise: Tensor, seed: int, spec: Sampl
     if len(mask) != len(kept):
         mask = mask.repeat(-(-len(kept) // len(mask)), 1, 1, 1)[: len(kept)]
     if not spec.fresh_inpaint_noise:
-        return Inpaint(mask, kept, lambda: noise)
+        return Inpaint(mask, kept, lambda: noise, signal)
     fresh = GaussianNoise(kept, seed + INPAINT_SEED_OFFSET)
-    return Inpaint(mask, kept, lambda: fresh(0.0, 0.0))
+    return Inpaint(mask, kept, lambda: fresh(0.0, 0.0), signal)

@@ -25,12 +25,12 @@ LINEAR_SHARE = 0.025
 
 def normal(levels: NoiseLevels, steps: int) -> list[float]:
     """Evenly spaced timesteps from the last to the first."""
-    return [*(levels.sigma(t) for t in _spaced(len(levels.sigmas) - 1, 0, steps)), 0.0]
+    return [*(levels.sigma(t) for t in _times(levels, steps)), 0.0]
 
 
 def sgm_uniform(levels: NoiseLevels, steps: int) -> list[float]:
     """Evenly spaced timesteps that leave out the first one (Stability's generative-models)."""
-    return [*(levels.sigma(t) for t in _spaced(len(levels.sigmas) - 1, 0, steps + 1)[:-1]), 0.0]
+    return [*(levels.sigma(t) for t in _times(levels, steps + 1)[:-1]), 0.0]
 
 
 def simple(levels: NoiseLevels, steps: int) -> list[float]:
@@ -84,7 +84,7 @@ def laplace(high: float, low: float, steps: int, mu: float = 0.0, beta: float = 
 def sd_turbo(levels: NoiseLevels, steps: int, denoise: float = 1.0) -> list[float]:
     """Up to ten levels a tenth of the trained ones apart, from the last on (Sauer et al. 2023)."""
     start = 10 - int(10 * denoise)
-    return [*(levels.sigmas[100 * (10 - place) - 1] for place in range(start, min(start + steps, 10))), 0.0]
+    return [*(levels.sigma(100 * (10 - place) - 1) for place in range(start, min(start + steps, 10))), 0.0]
 
 
 def extended(sigmas: Sequence[float], steps: int, high: float, low: float, spacing: str = "linear") -> list[float]:
@@ -149,6 +149,11 @@ _SPACINGS: Mapping[str, Callable[[float], float]] = {
     "cosine": lambda share: math.sin(share * math.pi / 2),
     "sine": lambda share: 1 - math.cos(share * math.pi / 2),
 }
+
+
+def _times(levels: NoiseLevels, count: int) -> list[float]:
+    """Evenly spaced timesteps from the last to the first."""
+    return _spaced(levels.timestep(levels.sigma_max), levels.timestep(levels.sigma_min), count)
 
 
 def _spaced(start: float, end: float, count: int) -> list[float]:

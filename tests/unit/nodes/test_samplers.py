@@ -13,6 +13,7 @@ from torch import Tensor
 from engine.diffusion.denoiser import LatentFormat
 from engine.diffusion.guidance import ClassifierFreeGuidance, DualGuidance
 from engine.diffusion.parameterisation import NoiseLevels, scaled_linear
+from engine.diffusion.predictions import EPSILON, Parameterisation
 from engine.diffusion.samplers import SAMPLERS, SamplerError, SamplerSpec
 from engine.diffusion.sampling import Evaluation, Inpaint, SamplingError, drive, sample_custom
 from engine.tensors.values import Conditioning, Latent, Prompt
@@ -28,6 +29,7 @@ class Toy:
 
     levels: NoiseLevels = field(default_factory=scaled_linear)
     latents: LatentFormat = field(default_factory=lambda: LatentFormat(2, 1.0, 8))
+    prediction: Parameterisation = EPSILON
     asked: list[str] = field(default_factory=list)
 
     @property
@@ -145,7 +147,7 @@ def test_a_preview_of_both_estimates_is_the_guided_one() -> None:
 
 def test_kept_regions_are_kept_in_both_estimates() -> None:
     mask, kept = torch.zeros(1, 1, 4, 4), torch.full((1, 2, 4, 4), 0.3)
-    inpaint = Inpaint(mask, kept, lambda: torch.zeros(1, 2, 4, 4))
+    inpaint = Inpaint(mask, kept, lambda: torch.zeros(1, 2, 4, 4), EPSILON.signal)
     both = Evaluation(Toy(), torch.ones(1, 2, 4, 4), 1.0, 0, 1, inpaint, both=True).compute()
     assert torch.equal(both, torch.stack([kept, kept]))
 
