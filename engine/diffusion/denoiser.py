@@ -13,10 +13,12 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from engine.diffusion.combining import CLASSIFIER_FREE, Combination, Rule, Rules
 from engine.diffusion.parameterisation import NoiseLevels, scaled_linear
 from engine.diffusion.predictions import EPSILON, VELOCITY, Parameterisation
 from engine.memory.handle import ModelHandle
 from engine.models.checkpoint import Checkpoint
+from engine.models.nets.patches import Patch
 from engine.models.nets.unet import UNet
 
 
@@ -51,7 +53,8 @@ class LatentFormat:
 class Denoiser:
     """A UNet with what it predicts, and the noise levels and the latents it works on.
 
-    `trained` are the levels of the checkpoint where `levels` were changed.
+    `trained` are the levels of the checkpoint where `levels` were changed. `guidance` says how its estimates are
+    combined, and `patches` take part in every call of the net, which others may share unpatched.
     """
 
     socket: ClassVar[str] = "MODEL"
@@ -61,6 +64,8 @@ class Denoiser:
     latents: LatentFormat
     prediction: Parameterisation = EPSILON
     trained: NoiseLevels | None = None
+    guidance: Rules = CLASSIFIER_FREE
+    patches: tuple[Patch, ...] = ()
     differential: float | None = None  # how strongly the grey of a noise mask says when to repaint, None: not at all
 
     @property
@@ -72,6 +77,14 @@ class Denoiser:
         """The same net taken to be trained on other noise levels, or to predict something else."""
         return replace(self, levels=levels, prediction=prediction, trained=self.trained or self.levels)
 
+    def with_rule(self, part: Rule | Combination) -> Denoiser:
+        """The same denoiser with one more rule of guidance, or another combination."""
+        return replace(self, guidance=self.guidance.with_part(part))
+
+    def with_patches(self, *patches: Patch) -> Denoiser:
+        """The same denoiser with more patches of the net."""
+        return replace(self, patches=(*self.patches, *patches)) if patches else self
+
     def denoise(self, x: Tensor, sigma: float, tokens: Tensor) -> Tensor:
         """The denoised estimate of scaled latents `x` `(B, C, h, w)` at `sigma`, for token states `(B, T, D)`."""
         time = self.levels.timestep(sigma)
@@ -79,7 +92,9 @@ class Denoiser:
         with self.net.lease() as net:
             device, dtype = self.net.device, self.net.dtype
             entering = self.prediction.entering(x, sigma).to(device, dtype)
-            predicted: Tensor = net(entering, timesteps.to(device), tokens.to(device, dtype)).to(x)
+            inputs = (entering, timesteps.to(device), tokens.to(device, dtype))
+            patching = {"patches": self.patches, "sigma": sigma} if self.patches else {}
+            predicted: Tensor = net(*inputs, **patching).to(x)
         return self.prediction.denoised(x, predicted, sigma, time)
 
 

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from engine.diffusion.denoiser import Denoiser
 from engine.diffusion.differential import mask_by_sigma
-from engine.diffusion.guidance import ClassifierFreeGuidance, Guider
+from engine.diffusion.guidance import ClassifierFreeGuidance, Guider, started
 from engine.diffusion.parameterisation import NoiseLevels
 from engine.diffusion.samplers import SAMPLERS, SamplerSpec
 from engine.diffusion.schedules import SCHEDULES
@@ -163,7 +163,7 @@ def sample_custom(
 
     Fewer than two sigmas leave the latent as it is. Raises `SamplingError` for parts that do not go together.
     """
-    model = guider.denoiser
+    guider, model = started(guider), guider.denoiser
     latent = _fitted(latent, model)
     if len(sigmas) < 2:
         return latent, latent

@@ -9,9 +9,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from engine.diffusion.combining import CLASSIFIER_FREE, Rules
 from engine.diffusion.denoiser import LatentFormat
 from engine.diffusion.guidance import ClassifierFreeGuidance, estimates
 from engine.diffusion.parameterisation import NoiseLevels, scaled_linear
+from engine.diffusion.predictions import EPSILON, Parameterisation
 from engine.tensors.values import Area, Conditioning, Mask, Prompt
 from nodes.conditioning import (
     average,
@@ -34,6 +36,8 @@ class Numbers:
 
     levels: NoiseLevels = field(default_factory=scaled_linear)
     latents: LatentFormat = field(default_factory=LatentFormat)
+    prediction: Parameterisation = EPSILON
+    guidance: Rules = CLASSIFIER_FREE
     calls: int = 0
     shapes: list[tuple[int, ...]] = field(default_factory=list)
 

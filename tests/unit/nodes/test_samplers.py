@@ -10,10 +10,12 @@ import pytest
 import torch
 from torch import Tensor
 
+from engine.diffusion.combining import CLASSIFIER_FREE, Rules
 from engine.diffusion.denoiser import LatentFormat
 from engine.diffusion.guidance import ClassifierFreeGuidance, DualGuidance
 from engine.diffusion.parameterisation import NoiseLevels, scaled_linear
 from engine.diffusion.predictions import EPSILON, Parameterisation
+from engine.diffusion.rules import StaticThreshold
 from engine.diffusion.samplers import SAMPLERS, SamplerError, SamplerSpec
 from engine.diffusion.sampling import Evaluation, Inpaint, SamplingError, drive, sample_custom
 from engine.tensors.values import Conditioning, Latent, Prompt
@@ -30,6 +32,7 @@ class Toy:
     levels: NoiseLevels = field(default_factory=scaled_linear)
     latents: LatentFormat = field(default_factory=lambda: LatentFormat(2, 1.0, 8))
     prediction: Parameterisation = EPSILON
+    guidance: Rules = CLASSIFIER_FREE
     asked: list[str] = field(default_factory=list)
 
     @property
@@ -194,6 +197,9 @@ def test_guiders_give_the_negative_beside_the_guided_estimate_at_any_scale(monke
     alone = ClassifierFreeGuidance(MODEL, positive, positive, 1.0).denoise_both(x, 1.0)
     assert [float(estimate) for estimate in alone] == [5.0, 5.0]
     assert asked == [2, 2, 3, 3, 1]
+    ruled: Any = Toy(guidance=CLASSIFIER_FREE.with_part(StaticThreshold(0.5)))
+    cut = ClassifierFreeGuidance(ruled, positive, negative, 2.0).denoise_both(x, 1.0)
+    assert [float(estimate) for estimate in cut] == [0.5, 1.0]  # rules hold for the guided estimate only
 
 
 def test_the_stretch_of_noise_follows_the_models_levels() -> None:
