@@ -19,7 +19,7 @@ Memory = dict[object, Tensor]
 
 
 class Ask(Protocol):
-    """Another evaluation at the same sigma, with the net patched further."""
+    """Another evaluation at the same sigma, with more patches of the net before its own."""
 
     def __call__(self, conditioning: Conditioning, x: Tensor, patches: tuple[Patch, ...] = ()) -> Tensor:
         """The estimate `(B, C, h, w)` for one conditioning at `x`."""

@@ -170,7 +170,8 @@ def _estimates(
     """What rules are told about one evaluation."""
 
     def ask(conditioning: Conditioning, x: Tensor, patches: tuple[Patch, ...] = ()) -> Tensor:
-        (estimate,) = estimates(denoiser.with_patches(*patches), x, sigma, [conditioning])
+        patched = replace(denoiser, patches=(*patches, *denoiser.patches)) if patches else denoiser
+        (estimate,) = estimates(patched, x, sigma, [conditioning])
         return estimate
 
     return Estimates(x, sigma, denoiser.prediction.signal(sigma), scale, positive, negative, prompts, ask, memory)

@@ -14,32 +14,35 @@ from torch import Tensor
 from torch.nn import functional as F
 
 
+Part: TypeAlias = Literal["input", "middle", "output"]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Site:
     """Where in a call of the net a hook is asked.
 
     `canvas` is the height and width of the net's input, `width` the channels of its finest level. `block` counts the
-    blocks of a `part`. Inside a transformer, `layer` counts its layers, `cells` is the height and width of its feature
-    map (None where tokens are no longer a map), and `tokens` `(B, N, C)` is what attention is computed on.
+    blocks of a `part`. Inside a transformer, `layer` counts its layers, `level` says how often its feature map was
+    halved, `cells` is the height and width of what attention is computed on (a tile of the map for patches within
+    tiles; None where tokens are no longer a map), and `tokens` `(B, N, C)` are the tokens there.
     """
 
     patches: tuple[Patch, ...]
     sigma: float
     canvas: tuple[int, int]
     width: int
-    part: Literal["input", "middle", "output"] = "input"
+    part: Part = "input"
     block: int = 0
     layer: int = 0
+    level: int = 0
     kind: Literal["self", "cross"] = "self"
     cells: tuple[int, int] | None = None
     tokens: Tensor | None = None
 
-    @property
-    def level(self) -> int:
-        """How often the feature map was halved."""
-        if self.cells is None:
-            return 0
-        return round(self.canvas[0] / self.cells[0]).bit_length() - 1
+    def inside(self, layer: int, cells: tuple[int, int]) -> Site:
+        """The site of a layer of a transformer over a feature map of `cells`."""
+        level = round(self.canvas[0] / cells[0]).bit_length() - 1
+        return replace(self, layer=layer, cells=cells, level=max(0, level))
 
 
 Attend: TypeAlias = Callable[[Site, Tensor, Tensor, Tensor], Tensor]
@@ -70,22 +73,25 @@ class Patch:
 
 def skipped(site: Site | None, x: Tensor) -> Tensor:
     """Every patch's hook of this name in turn; without a site, nothing. The same holds for the next two."""
-    for patch in site.patches if site else ():
-        x = patch.skipped(site, x)  # type: ignore[arg-type]
+    if site is not None:
+        for patch in site.patches:
+            x = patch.skipped(site, x)
     return x
 
 
 def passed(site: Site | None, x: Tensor) -> Tensor:
     """See `skipped`."""
-    for patch in site.patches if site else ():
-        x = patch.passed(site, x)  # type: ignore[arg-type]
+    if site is not None:
+        for patch in site.patches:
+            x = patch.passed(site, x)
     return x
 
 
 def joined(site: Site | None, x: Tensor, skip: Tensor) -> tuple[Tensor, Tensor]:
     """See `skipped`."""
-    for patch in site.patches if site else ():
-        x, skip = patch.joined(site, x, skip)  # type: ignore[arg-type]
+    if site is not None:
+        for patch in site.patches:
+            x, skip = patch.joined(site, x, skip)
     return x, skip
 
 
