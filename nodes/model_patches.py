@@ -8,6 +8,8 @@ from engine.diffusion.attention_rules import PerturbedAttention, SelfAttention
 from engine.diffusion.denoiser import Denoiser
 from engine.foundation.bounds import within
 from engine.models.nets.unet_patches import FreeU, Merged, Multiplied, Shrunk, Tiled
+from engine.models.text.encoder import TextEncoder
+from engine.models.text.tower import AttentionFactors
 from engine.node import Choice, Fraction, Range, node
 
 UNET_PATCHES = "model_patches/unet"
@@ -84,6 +86,14 @@ def unet_cross_attention_multiply(
 ) -> Denoiser:
     """Multiply the parts of all attention to the prompt."""
     return model.with_patches(Multiplied("cross", q, k, v, out))
+
+
+@node("CLIPAttentionMultiply", category=EXPERIMENTS)
+def clip_attention_multiply(
+    clip: TextEncoder, q: Factor = 1.0, k: Factor = 1.0, v: Factor = 1.0, out: Factor = 1.0
+) -> TextEncoder:
+    """Multiply the parts of all attention in the text encoder."""
+    return clip.with_attention(AttentionFactors(q, k, v, out))
 
 
 @node("PerturbedAttentionGuidance", category=UNET_PATCHES)

@@ -19,7 +19,7 @@ from engine.foundation.errors import EaselError
 from engine.memory.handle import ModelHandle
 from engine.models.text.prompt import CHUNK, Embedding, Segment, Weighted, chunks, parse, words
 from engine.models.text.tokenizer import END, START, ClipTokenizer
-from engine.models.text.tower import tower_states, tower_width
+from engine.models.text.tower import PLAIN_ATTENTION, AttentionFactors, tower_states, tower_width
 from engine.tensors.values import Conditioning, Prompt
 
 Token: TypeAlias = int | Tensor
@@ -46,6 +46,7 @@ class TextEncoder:
     tokenizer: ClipTokenizer
     embeddings: Embeddings
     last_layer: int = -1
+    attention: AttentionFactors = PLAIN_ATTENTION
 
     @property
     def nbytes(self) -> int:
@@ -55,6 +56,10 @@ class TextEncoder:
     def with_last_layer(self, layer: int) -> TextEncoder:
         """The same encoder, read out at `layer` (-1 to -24; one that the tower does not have means the last)."""
         return replace(self, last_layer=layer)
+
+    def with_attention(self, factors: AttentionFactors) -> TextEncoder:
+        """The same encoder with the parts of all attention times `factors`, besides those it has already."""
+        return replace(self, attention=self.attention.times(factors))
 
     def encode(self, text: str) -> Conditioning:
         """Token states `(1, 77 * chunks, D)` and the pooled state `(1, D)` of the first chunk, float32.
@@ -111,7 +116,7 @@ class TextEncoder:
                 else:
                     ids[row, place] = token
         with self.net.lease() as net:
-            states, pooled = tower_states(net, ids.to(self.net.device), vectors, self.last_layer)
+            states, pooled = tower_states(net, ids.to(self.net.device), vectors, self.last_layer, self.attention)
         return states.float().cpu(), pooled.float().cpu()
 
 
