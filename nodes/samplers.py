@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import Annotated
 
 from engine.diffusion.denoiser import Denoiser
-from engine.diffusion.samplers import SAMPLERS, SamplerError, SamplerSpec, deterministic
+from engine.diffusion.samplers import (
+    SAMPLERS,
+    SamplerError,
+    SamplerSpec,
+    brownian,
+    cfg_pp,
+    deterministic,
+    gaussian,
+    on_both_paths,
+)
 from engine.diffusion.samplers.cfgpp import euler_ancestral_cfg_pp, euler_cfg_pp_alternative
 from engine.diffusion.samplers.dpm_solver import Control, dpm_adaptive
 from engine.diffusion.samplers.dpmpp import (
@@ -20,6 +30,7 @@ from engine.diffusion.samplers.er_sde import er_sde, paper_scale, power_scale
 from engine.diffusion.samplers.euler import euler_ancestral
 from engine.diffusion.samplers.lcm import lcm_upscale
 from engine.diffusion.samplers.multistep import lms
+from engine.diffusion.samplers.paths import ratio_of
 from engine.diffusion.samplers.sa_solver import Interval, Orders, sa_solver
 from engine.diffusion.samplers.seeds import seeds_2
 from engine.node import Choice, Range, node
@@ -35,7 +46,7 @@ Device = Annotated[str, Choice("gpu", "cpu")]  # kept for workflows that name it
 @node("SamplerEulerAncestral", category=CATEGORY)
 def sampler_euler_ancestral(eta: Amount = 1.0, s_noise: Amount = 1.0) -> SamplerSpec:
     """Euler with fresh noise: `eta` is the share of it, `s_noise` scales it."""
-    return SamplerSpec(partial(euler_ancestral, eta=eta, s_noise=s_noise), noise="gaussian")
+    return on_both_paths(euler_ancestral, eta=eta, s_noise=s_noise)
 
 
 @node("SamplerEulerAncestralCFGPP", category=CATEGORY, display_name="SamplerEulerAncestralCFG++")
@@ -44,13 +55,13 @@ def sampler_euler_ancestral_cfg_pp(
     s_noise: Annotated[float, Range(0.0, 10.0, step=0.01, round=False)] = 1.0,
 ) -> SamplerSpec:
     """Euler ancestral with CFG++."""
-    return SamplerSpec(partial(euler_ancestral_cfg_pp, eta=eta, s_noise=s_noise), noise="gaussian")
+    return gaussian(partial(euler_ancestral_cfg_pp, eta=eta, s_noise=s_noise))
 
 
 @node("SamplerEulerCFGpp", category="_for_testing", display_name="SamplerEulerCFG++")
 def sampler_euler_cfg_pp(version: Annotated[str, Choice("regular", "alternative")]) -> SamplerSpec:
     """Euler with CFG++, or a form of it that goes beyond the guided estimate."""
-    return SAMPLERS["euler_cfg_pp"] if version == "regular" else deterministic(euler_cfg_pp_alternative)
+    return SAMPLERS["euler_cfg_pp"] if version == "regular" else cfg_pp(euler_cfg_pp_alternative)
 
 
 @node("SamplerLMS", category=CATEGORY)
@@ -62,7 +73,7 @@ def sampler_lms(order: Annotated[int, Range(1, 100)] = 4) -> SamplerSpec:
 @node("SamplerDPMPP_2S_Ancestral", category=CATEGORY)
 def sampler_dpmpp_2s_ancestral(eta: Amount = 1.0, s_noise: Amount = 1.0) -> SamplerSpec:
     """DPM-Solver++(2S) with fresh noise."""
-    return SamplerSpec(partial(dpmpp_2s_ancestral, eta=eta, s_noise=s_noise), noise="gaussian")
+    return on_both_paths(dpmpp_2s_ancestral, eta=eta, s_noise=s_noise)
 
 
 @node("SamplerDPMPP_SDE", category=CATEGORY)
@@ -78,7 +89,7 @@ def sampler_dpmpp_sde(
         raise SamplerError(
             "the second evaluation would be the first again", where="input r", got="0", expected="more than 0"
         )
-    return SamplerSpec(partial(dpmpp_sde, eta=eta, s_noise=s_noise, r=r), noise="brownian")
+    return brownian(partial(dpmpp_sde, eta=eta, s_noise=s_noise, r=r))
 
 
 @node("SamplerDPMPP_2M_SDE", category=CATEGORY)
@@ -91,7 +102,7 @@ def sampler_dpmpp_2m_sde(
 ) -> SamplerSpec:
     """SDE-DPM-Solver++(2M)."""
     sampler = dpmpp_2m_sde if solver_type == "midpoint" else dpmpp_2m_sde_heun
-    return SamplerSpec(partial(sampler, eta=eta, s_noise=s_noise), noise="brownian")
+    return brownian(partial(sampler, eta=eta, s_noise=s_noise))
 
 
 @node("SamplerDPMPP_3M_SDE", category=CATEGORY)
@@ -102,7 +113,7 @@ def sampler_dpmpp_3m_sde(
     noise_device: Device,  # noqa: ARG001
 ) -> SamplerSpec:
     """SDE-DPM-Solver++ with three estimates."""
-    return SamplerSpec(partial(dpmpp_3m_sde, eta=eta, s_noise=s_noise), noise="brownian")
+    return brownian(partial(dpmpp_3m_sde, eta=eta, s_noise=s_noise))
 
 
 @node("SamplerDPMAdaptative", category=CATEGORY)
@@ -122,7 +133,7 @@ def sampler_dpm_adaptive(
     control = Control(order, rtol, atol, h_init, pcoeff, icoeff, dcoeff, accept_safety)
     if eta == 0:
         return deterministic(partial(dpm_adaptive, control=control))
-    return SamplerSpec(partial(dpm_adaptive, control=control, eta=eta, s_noise=s_noise), noise="gaussian")
+    return gaussian(partial(dpm_adaptive, control=control, eta=eta, s_noise=s_noise))
 
 
 @node("SamplerER_SDE", category=CATEGORY)
@@ -137,7 +148,7 @@ def sampler_er_sde(
     scale = paper_scale if solver_type == "ER-SDE" else power_scale(1 + eta)
     if solver_type != "ER-SDE" and eta == 0:
         s_noise = 0.0
-    return SamplerSpec(partial(er_sde, scale=scale, stages=max_stage, s_noise=s_noise), noise="gaussian")
+    return gaussian(partial(er_sde, scale=scale, stages=max_stage, s_noise=s_noise))
 
 
 @node("SamplerSEEDS2", category=CATEGORY)
@@ -149,7 +160,7 @@ def sampler_seeds_2(
 ) -> SamplerSpec:
     """SEEDS-2. With `r` 1 and phi_2 it is exp_heun_2_x0_sde, and with `eta` 0 as well exp_heun_2_x0."""
     phi_2 = solver_type == "phi_2"
-    return SamplerSpec(partial(seeds_2, eta=eta, s_noise=s_noise, r=r, phi_2=phi_2), noise="gaussian")
+    return gaussian(partial(seeds_2, eta=eta, s_noise=s_noise, r=r, phi_2=phi_2))
 
 
 @node("SamplerSASolver", category=CATEGORY)
@@ -166,9 +177,12 @@ def sampler_sa_solver(
     simple_order_2: bool,
 ) -> SamplerSpec:
     """SA-Solver, with noise between two shares of the sampling."""
-    interval = Interval(model.levels.sigma_at(sde_end_percent), model.levels.sigma_at(sde_start_percent), eta)
+    low, high = (model.levels.sigma_at(share) for share in (sde_end_percent, sde_start_percent))
+    if model.prediction.mixes:
+        low, high = ratio_of(low), ratio_of(high)
+    interval = Interval(low, high, eta)
     orders = Orders(predictor_order, corrector_order, again=use_pece, simple=simple_order_2)
-    return SamplerSpec(partial(sa_solver, interval=interval, orders=orders, s_noise=s_noise), noise="gaussian")
+    return gaussian(partial(sa_solver, interval=interval, orders=orders, s_noise=s_noise))
 
 
 @node("SamplerLCMUpscale", category=CATEGORY)
@@ -181,4 +195,4 @@ def sampler_lcm_upscale(
     """LCM that grows the latent to `scale_ratio` times its size in the first `scale_steps` steps (-1: about half)."""
     count = None if scale_steps < 0 else scale_steps
     sampler = partial(lcm_upscale, ratio=scale_ratio, method=upscale_method, count=count)
-    return SamplerSpec(sampler, noise="gaussian", resizes=True)
+    return replace(gaussian(sampler), resizes=True)

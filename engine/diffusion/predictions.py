@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from torch import Tensor
 
@@ -21,7 +21,12 @@ LCM_TIME_SCALE = 10.0
 
 
 class Parameterisation(Protocol):
-    """What a net predicts. `time` is the timestep that the net is told together with `sigma`."""
+    """What a net predicts. `time` is the timestep that the net is told together with `sigma`.
+
+    `mixes` says that picture and noise are mixed, so that `signal` is not always 1.
+    """
+
+    mixes: ClassVar[bool]
 
     def entering(self, x: Tensor, sigma: float) -> Tensor:
         """Noisy latents `(B, C, h, w)` as the net was trained to see them."""
@@ -47,6 +52,8 @@ class _Added:
     """
 
     __slots__ = ()
+
+    mixes: ClassVar[bool] = False
 
     def entering(self, x: Tensor, sigma: float) -> Tensor:
         return x / math.sqrt(1 + sigma * sigma)
@@ -128,6 +135,8 @@ class Flow:
     Source: Liu et al. 2022 (rectified flow), Lipman et al. 2022; sigma is the time, 0..1.
     """
 
+    mixes: ClassVar[bool] = True
+
     def entering(self, x: Tensor, sigma: float) -> Tensor:  # noqa: ARG002
         return x
 
@@ -147,6 +156,8 @@ class AddedFlow:
 
     Dividing `picture + sigma * noise` by `1 + sigma` gives the mixture that the net knows (as in NVIDIA's Cosmos).
     """
+
+    mixes: ClassVar[bool] = False
 
     def entering(self, x: Tensor, sigma: float) -> Tensor:
         return x / (1 + sigma)

@@ -175,7 +175,8 @@ def sample_custom(
         inpaint = replace(inpaint, mask_at=mask_by_sigma(inpaint.mask, sigmas, model.levels, model.differential))
     signal, top = model.prediction.signal(sigmas[0]), _at_top(sigmas[0], model.levels)
     x = kept * signal + noise * model.prediction.spread(sigmas[0], top)
-    steps = sampler.start(x, sigmas, _noise_source(sampler.noise, x, sigmas, seed))
+    source = _noise_source(sampler.noise, x, sigmas, seed)
+    steps = sampler.begun(x, sigmas, source, mixes=model.prediction.mixes)
     denoised = x
     try:
         request = next(steps)

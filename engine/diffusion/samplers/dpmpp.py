@@ -12,6 +12,7 @@ from itertools import pairwise
 from torch import Tensor
 
 from engine.diffusion.samplers.evaluate import Evaluate, Sampler, ancestral, noised
+from engine.diffusion.samplers.paths import ADDED, Added
 from engine.tensors.noise import NoiseSource
 
 
@@ -99,18 +100,18 @@ def dpmpp_3m_sde(
 
 
 def dpmpp_2s_ancestral(
-    x: Tensor, sigmas: list[float], noise: NoiseSource, *, eta: float = 1.0, s_noise: float = 1.0
+    x: Tensor, sigmas: list[float], noise: NoiseSource, *, eta: float = 1.0, s_noise: float = 1.0, path: Added = ADDED
 ) -> Sampler:
     """DPM-Solver++(2S), algorithm 1, to below the next level, then fresh noise. Two evaluations a step; stochastic."""
     for step, (sigma, sigma_next) in enumerate(pairwise(sigmas)):
-        down, up = ancestral(sigma, sigma_next, eta)
+        split = path.split(sigma, sigma_next, eta)
         denoised = yield Evaluate(x, sigma, step)
-        if down > 0:
-            middle = math.sqrt(sigma * down)
+        if split.down > 0:
+            middle = path.middle(sigma, split.down)
             guess = _exponential_step(x, denoised, sigma, middle)
             denoised = yield Evaluate(guess, middle, step)
-        x = _exponential_step(x, denoised, sigma, down)
-        x = noised(x, s_noise * up, noise, sigma, sigma_next)
+        x = _exponential_step(x, denoised, sigma, split.down)
+        x = split.refreshed(x, s_noise, noise, sigma, sigma_next)
     return x
 
 
