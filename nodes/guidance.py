@@ -11,11 +11,13 @@ from engine.diffusion.rules import (
     DynamicThreshold,
     EpsilonScaling,
     LengthLimit,
+    LinearOverFrames,
     PerpendicularNegative,
     Rescaled,
     StaticThreshold,
     TangentialDamping,
     TemporalRescaling,
+    TriangleOverFrames,
     ZeroStar,
 )
 from engine.node import Cfg, Fraction, Range, node
@@ -23,8 +25,10 @@ from engine.tensors.values import Conditioning
 
 GUIDANCE = "advanced/guidance"
 UNET_PATCHES = "model_patches/unet"
+VIDEO = "sampling/video_models"
 NegativeScale = Annotated[float, Range(0.0, 100.0, step=0.01)]
 Rescaling = Annotated[float, Range(0.01, 100.0, step=0.001)]
+LeastCfg = Annotated[float, Range(0.0, 100.0, step=0.5, round=0.01)]
 Bound = Annotated[float, Range(0.1, 100.0, step=0.1)]
 
 
@@ -98,6 +102,18 @@ def epsilon_scaling(model: Denoiser, scaling_factor: Annotated[float, Range(0.5,
 def temporal_score_rescaling(model: Denoiser, tsr_k: Rescaling = 0.95, tsr_sigma: Rescaling = 1.0) -> Denoiser:
     """Sample with more (below 1) or less (above 1) variety; a larger `tsr_sigma` begins earlier."""
     return model.with_rule(TemporalRescaling(tsr_k, tsr_sigma))
+
+
+@node("VideoLinearCFGGuidance", category=VIDEO)
+def video_linear_guidance(model: Denoiser, min_cfg: LeastCfg = 1.0) -> Denoiser:
+    """Let the guidance of a video's frames grow from `min_cfg` in the first to the sampler's cfg in the last."""
+    return model.with_rule(LinearOverFrames(min_cfg))
+
+
+@node("VideoTriangleCFGGuidance", category=VIDEO)
+def video_triangle_guidance(model: Denoiser, min_cfg: LeastCfg = 1.0) -> Denoiser:
+    """Let the guidance of a video's frames grow from `min_cfg` to the sampler's cfg in the middle, and fall again."""
+    return model.with_rule(TriangleOverFrames(min_cfg))
 
 
 @node("EaselStaticThreshold", category=GUIDANCE, display_name="Static Threshold")

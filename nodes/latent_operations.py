@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from engine.diffusion.denoiser import Denoiser
+from engine.diffusion.rules import FilteredStep
 from engine.node import Range, node
 from engine.tensors.values import Latent
 
@@ -33,6 +35,12 @@ class LatentOperation:
 def apply_operation(samples: Latent, operation: LatentOperation) -> Latent:
     """Filter a latent."""
     return replace(samples, samples=operation.apply(samples.samples))
+
+
+@node("LatentApplyOperationCFG", category=OPERATIONS)
+def apply_operation_to_guidance(model: Denoiser, operation: LatentOperation) -> Denoiser:
+    """Filter the step that guidance makes from the negative to the positive, in every evaluation."""
+    return model.with_rule(FilteredStep(operation.apply))
 
 
 @node("LatentOperationTonemapReinhard", category=OPERATIONS)

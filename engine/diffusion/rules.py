@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -59,6 +60,55 @@ class PerpendicularNegative(Combination):
         positive, away = estimates.positive - neutral, negative - neutral
         parallel, _ = _projected(away, positive)
         return neutral + estimates.scale * (positive - (away - parallel) * self.scale)
+
+
+@dataclass(frozen=True, slots=True)
+class LinearOverFrames(Combination):
+    """A scale for each sample of the batch, which are the frames of a video: it grows from `least` to the user's.
+
+    Source: Blattmann et al. 2023 (Stable Video Diffusion), section 4.2.
+    """
+
+    least: float = 1.0
+
+    needs_negative: ClassVar[bool] = True  # frames near `least` are guided even where the user's scale is 1
+
+    def __post_init__(self) -> None:
+        within("min_cfg", self.least, 0.0, 100.0)
+
+    def combine(self, estimates: Estimates, negative: Tensor) -> Tensor:
+        """One estimate from both."""
+        shares = self.shares(len(negative)).to(negative).view(-1, 1, 1, 1)
+        scale = self.least + shares * (estimates.scale - self.least)
+        return negative + scale * (estimates.positive - negative)
+
+    def shares(self, frames: int) -> Tensor:
+        """How far each frame's scale is from `least` to the user's, 0..1 `(frames,)`."""
+        return torch.linspace(0, 1, frames)
+
+
+@dataclass(frozen=True, slots=True)
+class TriangleOverFrames(LinearOverFrames):
+    """A scale that grows to the middle frame and falls again, for orbits (Voleti et al. 2024, SV3D)."""
+
+    def shares(self, frames: int) -> Tensor:
+        """How far each frame's scale is from `least` to the user's, 0..1 `(frames,)`."""
+        return 1 - (2 * torch.linspace(0, 1, frames) - 1).abs()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FilteredStep(Rule):
+    """A filter of latents over the step from negative to positive; without a negative, over the estimate."""
+
+    apply: Callable[[Tensor], Tensor]
+
+    def before(self, estimates: Estimates, negative: Tensor) -> Estimates:
+        """The estimates to combine."""
+        return replace(estimates, positive=negative + self.apply(estimates.positive - negative))
+
+    def after(self, estimates: Estimates, guided: Tensor) -> Tensor:
+        """The result from the combined estimate."""
+        return self.apply(guided) if estimates.negative is None else guided
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -20,12 +20,15 @@ from engine.diffusion.rules import (
     AdaptiveProjection,
     DynamicThreshold,
     EpsilonScaling,
+    FilteredStep,
     LengthLimit,
+    LinearOverFrames,
     PerpendicularNegative,
     Rescaled,
     StaticThreshold,
     TangentialDamping,
     TemporalRescaling,
+    TriangleOverFrames,
     ZeroStar,
 )
 from engine.foundation.bounds import BoundsError
@@ -237,3 +240,25 @@ WRONG: list[Callable[[float], object]] = [
 def test_numbers_that_make_no_sense_are_refused(make: Callable[[float], object], value: float) -> None:
     with pytest.raises(BoundsError, match="input "):
         make(value)
+
+
+@pytest.mark.parametrize(
+    ("rule", "scales"),
+    [(LinearOverFrames(1.5), [1.5, 4.0, 6.5]), (TriangleOverFrames(1.5), [1.5, 6.5, 1.5])],
+)
+def test_frames_have_scales_of_their_own(rule: Combination, scales: list[float]) -> None:
+    expected = torch.stack([n + scale * (p - n) for n, p, scale in zip(NEGATIVE, POSITIVE, scales, strict=True)])
+    assert gap(guided(rule), expected) < 1e-12
+    assert CLASSIFIER_FREE.with_part(rule).needs_negative
+
+
+def test_a_single_frame_has_the_least_scale() -> None:
+    one = {"x": X[:1], "positive": POSITIVE[:1], "negative": NEGATIVE[:1]}
+    for rule in (LinearOverFrames(2.0), TriangleOverFrames(2.0)):
+        assert gap(guided(rule, **one), NEGATIVE[:1] + 2 * (POSITIVE[:1] - NEGATIVE[:1])) < 1e-12
+
+
+def test_a_filter_sees_the_step_of_guidance_and_without_a_negative_the_estimate() -> None:
+    halved = FilteredStep(lambda step: step / 2)
+    assert gap(guided(halved), NEGATIVE + SCALE * (POSITIVE - NEGATIVE) / 2) < 1e-12
+    assert gap(guided(halved, negative=None), POSITIVE / 2) < 1e-12

@@ -15,6 +15,7 @@ from engine.diffusion.sampling import drive
 from engine.foundation.bounds import BoundsError
 from engine.tensors.values import Latent
 from nodes import guidance as nodes
+from nodes.latent_operations import apply_operation_to_guidance, tone_map
 from nodes.sampling import ksampler
 from tests.unit.diffusion.nets import noise, prompt, twins
 
@@ -30,6 +31,9 @@ CHANGES: dict[str, Callable[[Denoiser], Denoiser]] = {
     "Epsilon Scaling": nodes.epsilon_scaling,
     "TemporalScoreRescaling": nodes.temporal_score_rescaling,
     "Static Threshold": lambda model: nodes.static_threshold(model, 0.1),
+    "VideoLinearCFGGuidance": nodes.video_linear_guidance,
+    "VideoTriangleCFGGuidance": nodes.video_triangle_guidance,
+    "LatentApplyOperationCFG": lambda model: apply_operation_to_guidance(model, tone_map(0.5)),
     "Dynamic Threshold": lambda model: nodes.dynamic_threshold(model, 0.9, 0.1),
 }
 
