@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from engine.diffusion.samplers.cfgpp import euler_ancestral_cfg_pp, euler_cfg_pp_alternative
-from tests.unit.diffusion.toys import finish, karras, nonlinear, points, seeded, softer, start
+from tests.unit.diffusion.toys import ANY_SCHEDULE, Schedule, finish, karras, nonlinear, points, seeded, softer, start
 
 STEPS = pytest.mark.parametrize("steps", [1, 2, 5, 12, 40])
 KIN = {
@@ -47,10 +47,11 @@ def test_where_they_differ_it_is_not(name: str) -> None:
     assert not torch.allclose(result(name, x, sigmas), finish(start(KIN[name], x, sigmas), nonlinear), atol=1e-3)
 
 
+@ANY_SCHEDULE
 @STEPS
-def test_euler_is_ddim_that_is_noised_again_by_the_unconditional_noise(steps: int) -> None:
+def test_euler_is_ddim_that_is_noised_again_by_the_unconditional_noise(schedule: Schedule, steps: int) -> None:
     """Algorithm 2 of the paper, in the variance-preserving form that it is written in."""
-    sigmas = karras(steps)
+    sigmas = schedule(steps)
     x = points()
     z = x / math.sqrt(1 + sigmas[0] ** 2)
     for sigma, sigma_next in pairwise(sigmas):
@@ -61,10 +62,13 @@ def test_euler_is_ddim_that_is_noised_again_by_the_unconditional_noise(steps: in
     assert torch.allclose(result("euler_cfg_pp", x, sigmas), z, atol=1e-10)
 
 
+@ANY_SCHEDULE
 @STEPS
 @pytest.mark.parametrize(("eta", "s_noise"), [(1.0, 1.0), (0.6, 0.8), (0.0, 1.0)])
-def test_euler_ancestral_equals_its_formula_with_the_same_noise(steps: int, eta: float, s_noise: float) -> None:
-    sigmas = karras(steps)
+def test_euler_ancestral_equals_its_formula_with_the_same_noise(
+    schedule: Schedule, steps: int, eta: float, s_noise: float
+) -> None:
+    sigmas = schedule(steps)
     x = expected = points()
     noise = seeded(x)
     for sigma, sigma_next in pairwise(sigmas):
@@ -77,9 +81,10 @@ def test_euler_ancestral_equals_its_formula_with_the_same_noise(steps: int, eta:
     assert torch.allclose(finish(sampler, nonlinear, unconditional=softer), expected, atol=1e-10)
 
 
+@ANY_SCHEDULE
 @STEPS
-def test_the_alternative_euler_equals_its_formula(steps: int) -> None:
-    sigmas = karras(steps)
+def test_the_alternative_euler_equals_its_formula(schedule: Schedule, steps: int) -> None:
+    sigmas = schedule(steps)
     x = expected = points()
     for sigma, sigma_next in pairwise(sigmas):
         guided = nonlinear(expected, sigma)
@@ -89,9 +94,10 @@ def test_the_alternative_euler_equals_its_formula(steps: int) -> None:
     assert torch.allclose(finish(sampler, nonlinear, unconditional=softer), expected, atol=1e-10)
 
 
+@ANY_SCHEDULE
 @STEPS
-def test_dpmpp_2s_ancestral_equals_the_authors_form(steps: int) -> None:
-    sigmas = karras(steps)
+def test_dpmpp_2s_ancestral_equals_the_authors_form(schedule: Schedule, steps: int) -> None:
+    sigmas = schedule(steps)
     x = expected = points()
     noise = seeded(x)
     for sigma, sigma_next in pairwise(sigmas):
@@ -107,9 +113,10 @@ def test_dpmpp_2s_ancestral_equals_the_authors_form(steps: int) -> None:
     assert torch.allclose(result("dpmpp_2s_ancestral_cfg_pp", x, sigmas), expected, atol=1e-10)
 
 
+@ANY_SCHEDULE
 @STEPS
-def test_dpmpp_2m_equals_the_authors_form(steps: int) -> None:
-    sigmas = karras(steps)
+def test_dpmpp_2m_equals_the_authors_form(schedule: Schedule, steps: int) -> None:
+    sigmas = schedule(steps)
     x = expected = points()
     old: Tensor | None = None
     for i, (sigma, sigma_next) in enumerate(pairwise(sigmas)):
@@ -124,9 +131,10 @@ def test_dpmpp_2m_equals_the_authors_form(steps: int) -> None:
     assert torch.allclose(result("dpmpp_2m_cfg_pp", x, sigmas), expected, atol=1e-10)
 
 
+@ANY_SCHEDULE
 @STEPS
-def test_gradient_estimation_equals_its_formula(steps: int) -> None:
-    sigmas = karras(steps)
+def test_gradient_estimation_equals_its_formula(schedule: Schedule, steps: int) -> None:
+    sigmas = schedule(steps)
     x = expected = points()
     old: Tensor | None = None
     for sigma, sigma_next in pairwise(sigmas):
@@ -165,11 +173,12 @@ def res(x: Tensor, sigmas: list[float], eta: float, unconditional: Callable[[Ten
     return x
 
 
+@ANY_SCHEDULE
 @STEPS
 @pytest.mark.parametrize("eta", [0.0, 1.0])
 @pytest.mark.parametrize("cfg_pp", [False, True])
-def test_res_multistep_equals_its_formula(steps: int, eta: float, cfg_pp: bool) -> None:
+def test_res_multistep_equals_its_formula(schedule: Schedule, steps: int, eta: float, cfg_pp: bool) -> None:
     name = "res_multistep" + ("_ancestral" if eta else "") + ("_cfg_pp" if cfg_pp else "")
-    x, sigmas = points(), karras(steps)
+    x, sigmas = points(), schedule(steps)
     expected = res(x, sigmas, eta, softer if cfg_pp else nonlinear)
     assert torch.allclose(result(name, x, sigmas), expected, atol=1e-10)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from engine.diffusion.samplers.interpolation import weights
 from engine.diffusion.samplers.multistep import lms
-from tests.unit.diffusion.toys import finish, karras, nonlinear, points, start
+from tests.unit.diffusion.toys import ANY_SCHEDULE, Schedule, finish, karras, nonlinear, points, start
 
 STEPS = pytest.mark.parametrize("steps", [1, 2, 5, 12, 40])
 
@@ -24,9 +24,10 @@ def slope(x: Tensor, sigma: float) -> Tensor:
     return (x - nonlinear(x, sigma)) / sigma
 
 
+@ANY_SCHEDULE
 @STEPS
-def test_ipndm_v_equals_the_toolboxs_coefficients(steps: int) -> None:
-    t = karras(steps)
+def test_ipndm_v_equals_the_toolboxs_coefficients(schedule: Schedule, steps: int) -> None:
+    t = schedule(steps)
     x = expected = points()
     d: list[Tensor] = []
     for i in range(steps):
@@ -56,9 +57,10 @@ def test_ipndm_v_up_to_order_three_is_ipndm_where_steps_are_even() -> None:
     assert torch.allclose(plain, uneven, atol=1e-10)
 
 
+@ANY_SCHEDULE
 @STEPS
-def test_deis_equals_integrals_by_another_quadrature(steps: int) -> None:
-    sigmas = karras(steps)
+def test_deis_equals_integrals_by_another_quadrature(schedule: Schedule, steps: int) -> None:
+    sigmas = schedule(steps)
     low, high = math.log(1 + 0.002**2), math.log(1 + 80.0**2)
     curve = 2 * (low / 1e-3 - high) / (1e-3 - 1)
     base = high - curve / 2

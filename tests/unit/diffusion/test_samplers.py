@@ -15,7 +15,19 @@ from torch import Tensor
 
 from engine.diffusion.samplers import SAMPLERS
 from engine.diffusion.samplers.evaluate import Sampler
-from tests.unit.diffusion.toys import SPREAD, finish, gaussian, gaussian_flow, karras, nonlinear, points, softer, start
+from tests.unit.diffusion.toys import (
+    ANY_SCHEDULE,
+    SPREAD,
+    Schedule,
+    finish,
+    gaussian,
+    gaussian_flow,
+    karras,
+    nonlinear,
+    points,
+    softer,
+    start,
+)
 
 DETERMINISTIC = [name for name, spec in SAMPLERS.items() if spec.noise is None]
 STOCHASTIC = [name for name, spec in SAMPLERS.items() if spec.noise is not None]
@@ -149,9 +161,10 @@ def test_the_result_equals_k_diffusions(case: str) -> None:
     assert torch.allclose(end.flatten(), torch.from_numpy(GOLDEN[case]), atol=1e-10)
 
 
+@ANY_SCHEDULE
 @pytest.mark.parametrize("steps", [5, 12, 40])
-def test_ipndm_equals_its_formula(steps: int) -> None:
-    sigmas = karras(steps)
+def test_ipndm_equals_its_formula(schedule: Schedule, steps: int) -> None:
+    sigmas = schedule(steps)
     x = expected = points(16)
     slopes: list[Tensor] = []
     for sigma, sigma_next in pairwise(sigmas[:-1]):
@@ -169,9 +182,10 @@ def test_ipndm_equals_its_formula(steps: int) -> None:
     assert torch.allclose(finish(start("ipndm", x, sigmas), nonlinear), expected, atol=1e-10)
 
 
+@ANY_SCHEDULE
 @pytest.mark.parametrize("steps", [5, 12, 40])
-def test_gradient_estimation_equals_its_formula(steps: int) -> None:
-    sigmas = karras(steps)
+def test_gradient_estimation_equals_its_formula(schedule: Schedule, steps: int) -> None:
+    sigmas = schedule(steps)
     x = expected = points(16)
     last = None
     for sigma, sigma_next in pairwise(sigmas):
@@ -182,9 +196,10 @@ def test_gradient_estimation_equals_its_formula(steps: int) -> None:
     assert torch.allclose(finish(start("gradient_estimation", x, sigmas), nonlinear), expected, atol=1e-10)
 
 
+@ANY_SCHEDULE
 @pytest.mark.parametrize("steps", [2, 5, 12, 40])
-def test_heunpp2_equals_its_formula(steps: int) -> None:
-    s = karras(steps)
+def test_heunpp2_equals_its_formula(schedule: Schedule, steps: int) -> None:
+    s = schedule(steps)
     x = expected = points(16)
 
     def slope(at: Tensor, sigma: float) -> Tensor:
@@ -223,20 +238,22 @@ def test_ddpm_equals_the_posterior_of_its_paper() -> None:
     assert torch.allclose(finish(start("ddpm", x, sigmas), nonlinear), expected, atol=1e-10)
 
 
+@ANY_SCHEDULE
 @pytest.mark.parametrize("steps", [5, 12, 40])
-def test_euler_equals_its_formula(steps: int) -> None:
+def test_euler_equals_its_formula(schedule: Schedule, steps: int) -> None:
     x = expected = points()
-    sigmas = karras(steps)
+    sigmas = schedule(steps)
     for sigma, sigma_next in pairwise(sigmas):
         slope = (expected - nonlinear(expected, sigma)) / sigma
         expected = expected + slope * (sigma_next - sigma)
     assert torch.allclose(finish(start("euler", x, sigmas), nonlinear), expected, atol=1e-10)
 
 
+@ANY_SCHEDULE
 @pytest.mark.parametrize("steps", [5, 12, 40])
-def test_heun_equals_algorithm_1_of_the_edm_paper(steps: int) -> None:
+def test_heun_equals_algorithm_1_of_the_edm_paper(schedule: Schedule, steps: int) -> None:
     x = expected = points()
-    sigmas = karras(steps)
+    sigmas = schedule(steps)
     for t, t_next in pairwise(sigmas):
         d = (expected - nonlinear(expected, t)) / t
         guess = expected + (t_next - t) * d
@@ -247,10 +264,11 @@ def test_heun_equals_algorithm_1_of_the_edm_paper(steps: int) -> None:
     assert torch.allclose(finish(start("heun", x, sigmas), nonlinear), expected, atol=1e-10)
 
 
+@ANY_SCHEDULE
 @pytest.mark.parametrize("steps", [5, 12, 40])
-def test_dpm_2_equals_the_midpoint_rule_in_log_sigma(steps: int) -> None:
+def test_dpm_2_equals_the_midpoint_rule_in_log_sigma(schedule: Schedule, steps: int) -> None:
     x = expected = points()
-    sigmas = karras(steps)
+    sigmas = schedule(steps)
     for sigma, sigma_next in pairwise(sigmas):
         d = (expected - nonlinear(expected, sigma)) / sigma
         if sigma_next == 0:
@@ -262,10 +280,11 @@ def test_dpm_2_equals_the_midpoint_rule_in_log_sigma(steps: int) -> None:
     assert torch.allclose(finish(start("dpm_2", x, sigmas), nonlinear), expected, atol=1e-10)
 
 
+@ANY_SCHEDULE
 @pytest.mark.parametrize("steps", [5, 12, 40])
-def test_dpmpp_2m_equals_algorithm_2_of_its_paper(steps: int) -> None:
+def test_dpmpp_2m_equals_algorithm_2_of_its_paper(schedule: Schedule, steps: int) -> None:
     x = expected = points()
-    sigmas = karras(steps)
+    sigmas = schedule(steps)
     lambdas = [-math.log(sigma) if sigma else math.inf for sigma in sigmas]
     estimates: list[Tensor] = []
     for i in range(steps):
@@ -282,10 +301,11 @@ def test_dpmpp_2m_equals_algorithm_2_of_its_paper(steps: int) -> None:
     assert torch.allclose(finish(start("dpmpp_2m", x, sigmas), nonlinear), expected, atol=1e-10)
 
 
+@ANY_SCHEDULE
 @pytest.mark.parametrize("steps", [5, 12, 40])
-def test_ancestral_samplers_equal_their_formula_with_the_same_noise(steps: int) -> None:
+def test_ancestral_samplers_equal_their_formula_with_the_same_noise(schedule: Schedule, steps: int) -> None:
     x = expected = points()
-    sigmas = karras(steps)
+    sigmas = schedule(steps)
     generator = torch.Generator().manual_seed(0)
     for sigma, sigma_next in pairwise(sigmas):
         variance = sigma_next**2 * (sigma**2 - sigma_next**2) / sigma**2
@@ -297,10 +317,11 @@ def test_ancestral_samplers_equal_their_formula_with_the_same_noise(steps: int) 
     assert torch.allclose(finish(start("euler_ancestral", x, sigmas), nonlinear), expected, atol=1e-10)
 
 
+@ANY_SCHEDULE
 @pytest.mark.parametrize("steps", [5, 12, 40])
-def test_dpmpp_2m_sde_equals_its_formula_with_the_same_noise(steps: int) -> None:
+def test_dpmpp_2m_sde_equals_its_formula_with_the_same_noise(schedule: Schedule, steps: int) -> None:
     x = expected = points()
-    sigmas = karras(steps)
+    sigmas = schedule(steps)
     generator = torch.Generator().manual_seed(0)
     last, last_h = None, 0.0
     for sigma, sigma_next in pairwise(sigmas):
@@ -318,11 +339,12 @@ def test_dpmpp_2m_sde_equals_its_formula_with_the_same_noise(steps: int) -> None
     assert torch.allclose(finish(start("dpmpp_2m_sde", x, sigmas), nonlinear), expected, atol=1e-10)
 
 
+@ANY_SCHEDULE
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # diffusers' own, with this numpy
 @pytest.mark.parametrize("kind", ["bh1", "bh2"])
 @pytest.mark.parametrize("steps", [5, 12, 40])
-def test_uni_pc_equals_diffusers(kind: str, steps: int) -> None:
-    sigmas = karras(steps + 1)[:-1]  # not down to zero, where diffusers' first variant gives NaN
+def test_uni_pc_equals_diffusers(schedule: Schedule, kind: str, steps: int) -> None:
+    sigmas = schedule(steps + 1)[:-1]  # not down to zero, where diffusers' first variant gives NaN
     scheduler: Any = diffusers.UniPCMultistepScheduler(
         solver_order=3, solver_type=kind, prediction_type="sample", use_karras_sigmas=True
     )
@@ -372,10 +394,11 @@ def test_lcm_equals_its_formula_with_the_same_noise() -> None:
     assert torch.allclose(finish(start("lcm", x, sigmas), nonlinear), expected, atol=1e-12)
 
 
+@ANY_SCHEDULE
 @pytest.mark.parametrize("steps", [5, 12, 40])
-def test_dpm_2_ancestral_equals_its_formula_with_the_same_noise(steps: int) -> None:
+def test_dpm_2_ancestral_equals_its_formula_with_the_same_noise(schedule: Schedule, steps: int) -> None:
     x = expected = points()
-    sigmas = karras(steps)
+    sigmas = schedule(steps)
     generator = torch.Generator().manual_seed(0)
     for sigma, sigma_next in pairwise(sigmas):
         variance = sigma_next**2 * (sigma**2 - sigma_next**2) / sigma**2

@@ -18,7 +18,19 @@ from engine.diffusion.samplers.er_sde import er_sde, power_scale
 from engine.diffusion.samplers.lcm import lcm_upscale
 from engine.diffusion.samplers.sa_solver import Interval, Orders, middle_of_sampling, sa_solver
 from engine.diffusion.samplers.seeds import seeds_2, seeds_3
-from tests.unit.diffusion.toys import SPREAD, finish, gaussian, gaussian_flow, karras, nonlinear, points, seeded, start
+from tests.unit.diffusion.toys import (
+    ANY_SCHEDULE,
+    SPREAD,
+    Schedule,
+    finish,
+    gaussian,
+    gaussian_flow,
+    karras,
+    nonlinear,
+    points,
+    seeded,
+    start,
+)
 
 STEPS = pytest.mark.parametrize("steps", [1, 2, 5, 12, 40])
 ALWAYS = Interval(0.0, math.inf, 0.7)
@@ -31,6 +43,7 @@ def phi(order: int, z: float) -> float:
     return first if order == 1 else (first - 1) / z
 
 
+@ANY_SCHEDULE
 @STEPS
 @pytest.mark.parametrize(
     ("eta", "s_noise", "r", "phi_2"),
@@ -42,8 +55,10 @@ def phi(order: int, z: float) -> float:
         (0.0, 0.0, 1.0, True),
     ],
 )
-def test_seeds_2_equals_its_formula(steps: int, eta: float, s_noise: float, r: float, phi_2: bool) -> None:
-    sigmas = karras(steps)
+def test_seeds_2_equals_its_formula(
+    schedule: Schedule, steps: int, eta: float, s_noise: float, r: float, phi_2: bool
+) -> None:
+    sigmas = schedule(steps)
     x = expected = points()
     noise = seeded(x)
     for s, t in pairwise(sigmas):
@@ -77,10 +92,11 @@ def test_exponential_heun_is_seeds_2_with_the_second_evaluation_at_the_end() -> 
         assert torch.equal(finish(start(name, x, sigmas), nonlinear), expected)
 
 
+@ANY_SCHEDULE
 @STEPS
 @pytest.mark.parametrize(("eta", "s_noise"), [(1.0, 1.0), (0.0, 1.0), (0.5, 0.8)])
-def test_seeds_3_equals_its_formula(steps: int, eta: float, s_noise: float) -> None:
-    sigmas = karras(steps)
+def test_seeds_3_equals_its_formula(schedule: Schedule, steps: int, eta: float, s_noise: float) -> None:
+    sigmas = schedule(steps)
     x = expected = points()
     noise = seeded(x)
 
@@ -116,11 +132,14 @@ def authors_scale(sigma: float) -> float:
     return sigma * (math.exp(sigma**0.3) + 10)
 
 
+@ANY_SCHEDULE
 @STEPS
 @pytest.mark.parametrize(("scale", "power"), [(authors_scale, None), (lambda s: s**2, 2.0), (lambda s: s, 1.0)])
 @pytest.mark.parametrize("stages", [1, 2, 3])
-def test_er_sde_equals_its_formula(steps: int, scale: Any, power: float | None, stages: int) -> None:
-    sigmas = karras(steps)
+def test_er_sde_equals_its_formula(
+    schedule: Schedule, steps: int, scale: Any, power: float | None, stages: int
+) -> None:
+    sigmas = schedule(steps)
     x = expected = points()
     noise = seeded(x)
     s_noise = 0.0 if power == 1.0 else 0.9
@@ -161,10 +180,11 @@ def sa_weights(lambdas: list[float], start: float, end: float, tau: float) -> li
     ]
 
 
+@ANY_SCHEDULE
 @STEPS
 @pytest.mark.parametrize("again", [False, True])
-def test_sa_solver_equals_algorithm_1(steps: int, again: bool) -> None:
-    sigmas = karras(steps)
+def test_sa_solver_equals_algorithm_1(schedule: Schedule, steps: int, again: bool) -> None:
+    sigmas = schedule(steps)
     x = state = points()
     noise = seeded(x)
     lambdas = [-math.log(sigma) if sigma else math.inf for sigma in sigmas]
@@ -196,11 +216,12 @@ def test_sa_solver_equals_algorithm_1(steps: int, again: bool) -> None:
     assert torch.allclose(finish(start(name, x, sigmas), nonlinear), state, atol=1e-10)
 
 
+@ANY_SCHEDULE
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # diffusers' own, with this numpy
 @pytest.mark.parametrize("orders", [(1, 1), (2, 2), (3, 4), (3, 3)])
 @pytest.mark.parametrize("steps", [5, 12, 40])
-def test_sa_solver_equals_diffusers(orders: tuple[int, int], steps: int) -> None:
-    sigmas = karras(steps + 1)[:-1]
+def test_sa_solver_equals_diffusers(schedule: Schedule, orders: tuple[int, int], steps: int) -> None:
+    sigmas = schedule(steps + 1)[:-1]
     scheduler: Any = diffusers.SASolverScheduler(
         predictor_order=orders[0],
         corrector_order=orders[1],

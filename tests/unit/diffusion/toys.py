@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
+import pytest
 import torch
 from torch import Tensor
 
@@ -49,6 +50,20 @@ def karras(steps: int, low: float = 0.03, high: float = 14.6) -> list[float]:
     ramp = torch.linspace(0, 1, steps, dtype=torch.float64)
     roots = high ** (1 / 7) + ramp * (low ** (1 / 7) - high ** (1 / 7))
     return [*(roots**7).tolist(), 0.0]
+
+
+def even(steps: int, low: float = 0.03, high: float = 14.6) -> list[float]:
+    """Even steps of sigma, the other extreme."""
+    return [*torch.linspace(high, low, steps, dtype=torch.float64).tolist(), 0.0]
+
+
+def exponential(steps: int, low: float = 0.03, high: float = 14.6) -> list[float]:
+    """Even steps of its logarithm."""
+    return [*(low * (high / low) ** share for share in torch.linspace(1, 0, steps, dtype=torch.float64).tolist()), 0.0]
+
+
+Schedule = Callable[[int], list[float]]
+ANY_SCHEDULE = pytest.mark.parametrize("schedule", [karras, even, exponential])
 
 
 def seeded(x: Tensor, seed: int = 0) -> NoiseSource:
