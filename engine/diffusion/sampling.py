@@ -119,6 +119,11 @@ class Inpaint:
     signal: Callable[[float], float]
     mask_at: Callable[[float], Tensor] | None = None  # the mask by sigma, where it changes on the way
 
+    def drawn(self) -> Inpaint:
+        """With the noise for one evaluation, drawn now: whoever takes its answer from a log draws it too."""
+        noise = self.noise()
+        return replace(self, noise=lambda: noise)
+
     def before(self, x: Tensor, sigma: float) -> Tensor:
         """`x` with the kept part at its own noise level."""
         mask = self._mask(sigma)
@@ -182,7 +187,8 @@ def sample_custom(
         request = next(steps)
         while True:
             where = request.sigma, request.step, len(sigmas) - 1
-            answer = yield Evaluation(guider, request.x, *where, inpaint, request.both)
+            kept_part = None if inpaint is None else inpaint.drawn()
+            answer = yield Evaluation(guider, request.x, *where, kept_part, request.both)
             denoised = answer[0] if request.both else answer
             request = steps.send(answer)
     except StopIteration as stop:

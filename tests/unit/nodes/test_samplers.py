@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -33,6 +34,7 @@ class Toy:
     latents: LatentFormat = field(default_factory=lambda: LatentFormat(2, 1.0, 8))
     prediction: Parameterisation = EPSILON
     guidance: Rules = CLASSIFIER_FREE
+    differential: float | None = None
     asked: list[str] = field(default_factory=list)
 
     @property
@@ -174,6 +176,37 @@ def test_a_grown_latent_has_the_size_asked_for_and_a_masked_one_is_refused() -> 
     masked = Latent(torch.zeros(1, 2, 4, 8), noise_mask=torch.ones(1, 32, 64))
     with pytest.raises(SamplingError, match="changes the size"):
         run(spec, Toy(), karras(4), masked)
+
+
+class Mixing(Toy):
+    """Every cell depends on every other, as in a net."""
+
+    def denoise(self, x: Tensor, sigma: float) -> Tensor:
+        return super().denoise(x + x.mean(), sigma)
+
+
+@pytest.mark.parametrize("name", ["euler", "ddim", "euler_cfg_pp", "dpmpp_2m_sde"])
+def test_a_masked_job_goes_on_the_same_from_any_place_in_its_log(name: str) -> None:
+    latent = Latent(torch.full((1, 2, 4, 4), 0.3), noise_mask=(torch.arange(16).view(1, 4, 4) % 2).float())
+    sigmas, log = karras(6), list[Tensor]()
+
+    def job(answers: Iterable[Tensor] = (), keep: bool = False) -> Tensor:
+        model: Any = Mixing()
+        sampling: Any = sample_custom(model, SAMPLERS[name], sigmas, latent, seed=5)
+        done, _ = drive(noted(sampling) if keep else sampling, answers)
+        return done.samples
+
+    def noted(sampling: Any) -> Any:
+        request = next(sampling)
+        try:
+            while True:
+                log.append((yield request))
+                request = sampling.send(log[-1])
+        except StopIteration as stop:
+            return stop.value
+
+    whole = job(keep=True)
+    assert all(torch.equal(job(log[:prefix]), whole) for prefix in range(len(log) + 1))
 
 
 def says(number: float) -> Conditioning:
