@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Protocol
 
+import torch
 from torch import Tensor
 
 from engine.models.nets.patches import Patch
@@ -57,6 +58,11 @@ class Rule:
 
     needs_negative: ClassVar[bool] = False  # even at scale 1
 
+    @property
+    def remembers(self) -> bool:
+        """Whether an evaluation depends on those before it, by what the rule keeps in the memory: one tensor like x."""
+        return False
+
     def before(self, estimates: Estimates, negative: Tensor) -> Estimates:  # noqa: ARG002
         """The estimates to combine; not asked where there is no negative."""
         return estimates
@@ -89,6 +95,21 @@ class Rules:
     def needs_negative(self) -> bool:
         """Whether the negative has an effect even at scale 1."""
         return self.combination.needs_negative or any(rule.needs_negative for rule in self.rules)
+
+    @property
+    def remembering(self) -> tuple[Rule, ...]:
+        """The rules that keep something in the memory."""
+        return tuple(rule for rule in self.rules if rule.remembers)
+
+    def remembered(self, memory: Memory, x: Tensor) -> list[Tensor]:
+        """What rules keep from one evaluation to the next, each like `x`: zeros where nothing is kept yet."""
+        return [memory.get(rule, torch.zeros_like(x)) for rule in self.remembering]
+
+    def recalled(self, answer: Tensor, memory: Memory) -> Tensor:
+        """The estimates in an answer, `(n, B, C, h, w)`; what rules remember is behind them and goes to `memory`."""
+        count = len(answer) - len(self.remembering)
+        memory.update(zip(self.remembering, answer[count:], strict=True))
+        return answer[:count]
 
     def with_part(self, part: Rule | Combination) -> Rules:
         """With one more rule, or with another combination."""

@@ -35,6 +35,11 @@ class Guider(Protocol):
         """The denoiser that is asked."""
         ...
 
+    @property
+    def memory(self) -> Memory:
+        """What the denoiser's rules keep between evaluations."""
+        ...
+
     def denoise(self, x: Tensor, sigma: float) -> Tensor:
         """The guided estimate of scaled latents `x` `(B, C, h, w)`."""
         ...

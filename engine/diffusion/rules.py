@@ -115,8 +115,7 @@ class FilteredStep(Rule):
 class AdaptiveProjection(Rule):
     """The step from negative to positive: averaged, cut to a length, and `eta` times as long along the positive.
 
-    `norm_threshold` 0 cuts nothing; `momentum` 0 averages nothing, below 0 it pushes away from earlier steps. The
-    earlier steps are those since the sampling began, so they are lost where a sampling is replayed from a log.
+    `norm_threshold` 0 cuts nothing; `momentum` 0 averages nothing, below 0 it pushes away from earlier steps.
     Source: Sadat et al. 2024 (APG), algorithm 1.
     """
 
@@ -128,6 +127,11 @@ class AdaptiveProjection(Rule):
         within("eta", self.eta, -10.0, 10.0)
         within("norm_threshold", self.norm_threshold, 0.0, 50.0)
         within("momentum", self.momentum, -5.0, 1.0)
+
+    @property
+    def remembers(self) -> bool:
+        """Whether the step is averaged with earlier ones."""
+        return self.momentum != 0
 
     def before(self, estimates: Estimates, negative: Tensor) -> Estimates:
         """A negative from which plain guidance makes the paper's step."""

@@ -88,16 +88,31 @@ class Evaluation:
     _estimate: Tensor | None = field(default=None, init=False)
 
     def compute(self) -> Tensor:
-        """The denoised estimate `(B, C, h, w)`, scaled; if `both`, guided and unconditional `(2, B, C, h, w)`."""
+        """The denoised estimate `(B, C, h, w)`, scaled; if `both`, guided and unconditional `(2, B, C, h, w)`.
+
+        Rules of guidance that remember put that behind the estimates: `(1 or 2 and their number, B, C, h, w)`.
+        """
         x = self.x if self.inpaint is None else self.inpaint.before(self.x, self.sigma)
-        if self.both:
-            answer = torch.stack(self.guidance.denoise_both(x, self.sigma))
-        else:
-            answer = self.guidance.denoise(x, self.sigma)
+        asked = self.guidance
+        estimates: tuple[Tensor, ...]
+        estimates = asked.denoise_both(x, self.sigma) if self.both else (asked.denoise(x, self.sigma),)
         if self.inpaint is not None:
-            answer = self.inpaint.after(answer, self.sigma)
-        self._estimate = answer[0] if self.both else answer
-        return answer
+            estimates = tuple(self.inpaint.after(estimate, self.sigma) for estimate in estimates)
+        self._estimate = estimates[0]
+        rules = asked.denoiser.guidance
+        rows = [*estimates, *(rules.remembered(asked.memory, x) if rules.remembering else ())]
+        return rows[0] if len(rows) == 1 else torch.stack(rows)
+
+    def estimates(self, answer: Tensor) -> Tensor:
+        """What the sampler is sent of an answer; what rules remember is kept for the next evaluation.
+
+        So a run that takes answers from a log knows what the run that wrote it knew.
+        """
+        rules = self.guidance.denoiser.guidance
+        if not rules.remembering:
+            return answer
+        recalled = rules.recalled(answer, self.guidance.memory)
+        return recalled if self.both else recalled[0]
 
     def preview(self) -> Tensor | None:
         """The estimate in the autoencoder's scale, None before `compute`."""
@@ -188,7 +203,8 @@ def sample_custom(
         while True:
             where = request.sigma, request.step, len(sigmas) - 1
             kept_part = None if inpaint is None else inpaint.drawn()
-            answer = yield Evaluation(guider, request.x, *where, kept_part, request.both)
+            evaluation = Evaluation(guider, request.x, *where, kept_part, request.both)
+            answer = evaluation.estimates((yield evaluation))
             denoised = answer[0] if request.both else answer
             request = steps.send(answer)
     except StopIteration as stop:

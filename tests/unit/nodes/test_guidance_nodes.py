@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 
 import pytest
 import torch
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from engine.diffusion.denoiser import Denoiser
 from engine.diffusion.guidance import ClassifierFreeGuidance, DualGuidance
-from engine.diffusion.sampling import drive
+from engine.diffusion.sampling import Evaluation, drive
 from engine.foundation.bounds import BoundsError
 from engine.tensors.values import Latent
 from nodes import guidance as nodes
@@ -102,3 +102,27 @@ def test_a_scale_that_is_no_number_is_refused(model: Denoiser, wrong: float) -> 
         ClassifierFreeGuidance(model, POSITIVE, NEGATIVE, wrong)
     with pytest.raises(BoundsError, match="input cfg_conds"):
         DualGuidance(model, POSITIVE, POSITIVE, NEGATIVE, wrong, 1.0)
+
+
+@pytest.mark.parametrize("sampler", ["euler", "euler_cfg_pp", "heun"])
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_sampling_with_a_rule_goes_on_the_same_from_any_place_in_its_log(
+    model: Denoiser, name: str, sampler: str
+) -> None:
+    changed, blank, log = CHANGES[name](model), Latent(torch.zeros(1, 4, 8, 8)), list[Tensor]()
+
+    def job() -> Generator[Evaluation, Tensor, Latent]:
+        options = {"sampler_name": sampler, "scheduler": "karras", "positive": POSITIVE, "negative": NEGATIVE}
+        return ksampler(changed, 1, 3, 4.0, latent_image=blank, **options)  # type: ignore[arg-type, return-value]
+
+    def noted(sampling: Generator[Evaluation, Tensor, Latent]) -> Generator[Evaluation, Tensor, Latent]:
+        request = next(sampling)
+        while True:
+            log.append((yield request))
+            try:
+                request = sampling.send(log[-1])
+            except StopIteration as stop:
+                return stop.value  # type: ignore[no-any-return]
+
+    whole = drive(noted(job())).samples
+    assert all(torch.equal(drive(job(), log[:prefix]).samples, whole) for prefix in range(len(log) + 1))
