@@ -8,8 +8,9 @@ from typing import Annotated, Any
 import torch
 from torch import Tensor
 
+from engine.models.text.a1111 import encode_a1111
 from engine.models.text.encoder import TextEncoder
-from engine.node import Choice, Fraction, Range, Text, node
+from engine.node import Choice, Fraction, Range, Steps, Text, node
 from engine.tensors.values import Area, Conditioning, Mask
 
 Side = Annotated[int, Range(64, 16384, step=8)]
@@ -21,6 +22,18 @@ Strength = Annotated[float, Range(0.0, 10.0, step=0.01)]
 def encode_text(text: Annotated[str, Text(multiline=True, dynamic_prompts=True)], clip: TextEncoder) -> Conditioning:
     """Encode a prompt. `(words:1.2)` weighs them, `embedding:name` inserts a textual inversion."""
     return clip.encode(text)
+
+
+@node("CLIPTextEncodeA1111", category="conditioning", display_name="CLIP Text Encode (A1111 dialect)")
+def encode_a1111_text(text: Annotated[str, Text(multiline=True)], clip: TextEncoder, steps: Steps = 20) -> Conditioning:
+    """A prompt as A1111's web UI reads it.
+
+    `(words)` and `[words]` weigh them up and down, `(words:1.2)` multiplies, `BREAK` starts a chunk. For a sampling of
+    `steps` steps, `[from:to:when]` edits and `[a|b]` takes turns: exact to the step with schedules of even timesteps
+    (normal, simple, sgm_uniform), nearly so with others. Prompts joined by AND are averaged by their `:weight`; the web
+    UI adds them up, which is the same at cfg times the sum of the weights.
+    """
+    return encode_a1111(clip, text, steps)
 
 
 @node("CLIPSetLastLayer", category="conditioning", display_name="CLIP Set Last Layer")

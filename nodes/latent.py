@@ -20,6 +20,7 @@ CELL = 8  # pixels per latent cell of the published models; blank latents are re
 OLD_FORMAT_FACTOR = 1 / 0.18215  # latents saved before the format had a version were stored scaled
 
 Side = Annotated[int, Range(16, 16384, step=8)]
+Side16 = Annotated[int, Range(16, 16384, step=16)]
 SideOrKeep = Annotated[int, Range(0, 16384, step=8)]
 Batch = Annotated[int, Range(1, 4096)]
 Method = Annotated[str, Choice(*LATENT_METHODS)]
@@ -30,6 +31,12 @@ Crop = Annotated[str, Choice("disabled", "center")]
 def empty_latent(width: Side = 512, height: Side = 512, batch_size: Batch = 1) -> Latent:
     """A blank canvas of `width` x `height` pixels for each picture of a batch."""
     return Latent(torch.zeros(batch_size, 4, height // CELL, width // CELL), empty=True, downscale=CELL)
+
+
+@node("EmptySD3LatentImage", category="latent/sd3")
+def empty_sd3_latent(width: Side16 = 1024, height: Side16 = 1024, batch_size: Batch = 1) -> Latent:
+    """A blank canvas with the 16 channels of Stable Diffusion 3 and Flux."""
+    return Latent(torch.zeros(batch_size, 16, height // CELL, width // CELL), empty=True, downscale=CELL)
 
 
 @node("VAEDecode", category="latent", display_name="VAE Decode")

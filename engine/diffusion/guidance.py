@@ -1,21 +1,24 @@
 """Guidance: which prompts a sampler's evaluation asks of the net, and how the answers are combined.
 
-Classifier-free guidance (Ho and Salimans 2022): negative + scale * (positive - negative). Several prompts on one side
-are averaged by their weights in each cell (Bar-Tal et al. 2023, MultiDiffusion, equation 5).
+How the two sides are combined is a matter of the denoiser's rules (`combining`). Several prompts on one side are
+averaged by their weights in each cell (Bar-Tal et al. 2023, MultiDiffusion, equation 5).
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, Protocol
 
 import torch
 from torch import Tensor
 
+from engine.diffusion.combining import Estimates, Memory
 from engine.diffusion.denoiser import Denoiser
 from engine.diffusion.regions import Region, region
+from engine.foundation.bounds import within
+from engine.models.nets.patches import Patch
 from engine.tensors.values import Conditioning, Prompt
 
 MAX_REPEATS = 4
@@ -32,8 +35,20 @@ class Guider(Protocol):
         """The denoiser that is asked."""
         ...
 
+    @property
+    def memory(self) -> Memory:
+        """What the denoiser's rules keep between evaluations."""
+        ...
+
     def denoise(self, x: Tensor, sigma: float) -> Tensor:
         """The guided estimate of scaled latents `x` `(B, C, h, w)`."""
+        ...
+
+    def denoise_both(self, x: Tensor, sigma: float) -> tuple[Tensor, Tensor]:
+        """The guided and the unconditional (negative) estimate, for samplers that tell them apart.
+
+        Rules hold for the first one only.
+        """
         ...
 
 
@@ -47,14 +62,29 @@ class ClassifierFreeGuidance:
     positive: Conditioning
     negative: Conditioning
     scale: float
+    memory: Memory = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        within("cfg", self.scale)
 
     def denoise(self, x: Tensor, sigma: float) -> Tensor:
-        """The guided estimate. At scale 1 the negative side has no effect and is not computed."""
-        if math.isclose(self.scale, 1.0):
-            (positive,) = estimates(self.denoiser, x, sigma, [self.positive])
-            return positive
-        positive, negative = estimates(self.denoiser, x, sigma, [self.positive, self.negative])
-        return negative + self.scale * (positive - negative)
+        """The guided estimate. At scale 1 the negative side is computed only if a rule needs it."""
+        both = not math.isclose(self.scale, 1.0) or self.denoiser.guidance.needs_negative
+        return self.denoiser.guidance.guided(self.sides(x, sigma, both=both))
+
+    def denoise_both(self, x: Tensor, sigma: float) -> tuple[Tensor, Tensor]:
+        """The guided estimate, and the negative one before any rule, which is computed at any scale."""
+        sides = self.sides(x, sigma)
+        return self.denoiser.guidance.guided(sides), sides.unconditional
+
+    def sides(self, x: Tensor, sigma: float, *, both: bool = True) -> Estimates:
+        """The estimates for the positive and, if `both`, the negative side, before any rule. One that is both is
+        computed once.
+        """
+        asked = [self.positive, self.negative] if both and self.positive is not self.negative else [self.positive]
+        answers = estimates(self.denoiser, x, sigma, asked)
+        prompts, negative = (self.positive, self.negative), answers[-1] if both else None
+        return _estimates(self.denoiser, x, sigma, self.scale, answers[0], negative, prompts, self.memory)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,15 +103,35 @@ class DualGuidance:
     positive_scale: float
     middle_scale: float
     nested: bool = False
+    memory: Memory = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        within("cfg_conds", self.positive_scale)
+        within("cfg_cond2_negative", self.middle_scale)
 
     def denoise(self, x: Tensor, sigma: float) -> Tensor:
-        """The guided estimate (Brooks et al. 2023, equation 3, for the form that adds up)."""
-        sides = [self.positive, self.middle, self.negative]
-        positive, middle, negative = estimates(self.denoiser, x, sigma, sides)
+        """The guided estimate (Brooks et al. 2023, equation 3, for the form that adds up).
+
+        The denoiser's rules hold where the negative is combined with another side.
+        """
+        return self.denoise_both(x, sigma)[0]
+
+    def denoise_both(self, x: Tensor, sigma: float) -> tuple[Tensor, Tensor]:
+        """The guided estimate, and the negative one before any rule."""
+        positive, middle, negative = estimates(self.denoiser, x, sigma, [self.positive, self.middle, self.negative])
         led = middle + self.positive_scale * (positive - middle)
-        if self.nested:
-            return negative + self.middle_scale * (led - negative)
-        return negative + self.middle_scale * (middle - negative) + led - middle
+        near, prompts = (led, self.positive) if self.nested else (middle, self.middle)
+        pair = (prompts, self.negative)
+        sides = _estimates(self.denoiser, x, sigma, self.middle_scale, near, negative, pair, self.memory)
+        guided = self.denoiser.guidance.guided(sides)
+        return guided if self.nested else guided + led - middle, negative
+
+
+def started(guider: Guider) -> Guider:
+    """`guider` for one sampling: what its rules keep between evaluations begins empty."""
+    if isinstance(guider, ClassifierFreeGuidance | DualGuidance):
+        return replace(guider, memory={})
+    return guider
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -110,6 +160,26 @@ def estimates(denoiser: Denoiser, x: Tensor, sigma: float, sides: Sequence[Condi
         outputs = torch.split(denoiser.denoise(parts, sigma, tokens), len(x))
         answers += zip(group, outputs, strict=True)
     return [_average(x, [answer for answer in answers if answer[0].side == side]) for side in range(len(sides))]
+
+
+def _estimates(
+    denoiser: Denoiser,
+    x: Tensor,
+    sigma: float,
+    scale: float,
+    positive: Tensor,
+    negative: Tensor | None,
+    prompts: tuple[Conditioning, Conditioning],
+    memory: Memory,
+) -> Estimates:
+    """What rules are told about one evaluation."""
+
+    def ask(conditioning: Conditioning, x: Tensor, patches: tuple[Patch, ...] = ()) -> Tensor:
+        patched = replace(denoiser, patches=(*patches, *denoiser.patches)) if patches else denoiser
+        (estimate,) = estimates(patched, x, sigma, [conditioning])
+        return estimate
+
+    return Estimates(x, sigma, denoiser.prediction.signal(sigma), scale, positive, negative, prompts, ask, memory)
 
 
 def _average(x: Tensor, answers: list[tuple[_Question, Tensor]]) -> Tensor:

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from engine.foundation.errors import EaselError
 from engine.tensors.values import Area, Prompt
 
 FEATHER = 8  # cells over which an area fades in at an edge that is not the canvas's
 MIN_BOUNDS = 8  # cells: the smallest side of the box about a mask
+
+
+class AreaError(EaselError):
+    """A prompt for an area that the picture does not have."""
+
+    code: ClassVar[str] = "bad_area"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,6 +37,25 @@ class Region:
 
 def region(prompt: Prompt, height: int, width: int, downscale: int) -> Region:
     """Where `prompt` counts on a canvas of `height` x `width` cells of `downscale` pixels."""
+    own = _own_region(prompt, height, width, downscale)
+    if not prompt.yields_to:
+        return own
+    left = torch.ones(1, 1, height, width)
+    for other in prompt.yields_to:
+        left = left - _cover(region(other, height, width, downscale), height, width)
+    weight = own.cut(left.clamp(min=0))
+    return Region(own.rows, own.columns, weight if own.weight is None else weight * own.weight)
+
+
+def _cover(where: Region, height: int, width: int) -> Tensor:
+    """The weight `(1 or B, 1, height, width)` of a region in every cell of the canvas."""
+    rows = 1 if where.weight is None else len(where.weight)
+    canvas = torch.zeros(rows, 1, height, width)
+    where.cut(canvas).copy_(torch.ones(1) if where.weight is None else where.weight)
+    return canvas
+
+
+def _own_region(prompt: Prompt, height: int, width: int, downscale: int) -> Region:
     mask = None if prompt.mask is None else _resized(prompt.mask, height, width)
     rows, columns = slice(0, height), slice(0, width)
     if prompt.area is not None:
@@ -50,10 +77,20 @@ def _resized(mask: Tensor, height: int, width: int) -> Tensor:
 
 
 def _box(area: Area, height: int, width: int, downscale: int) -> tuple[slice, slice]:
-    """The cells of an area, cut at the edges of the canvas but never empty."""
+    """The cells of an area, cut at the edges of the canvas. Raises `AreaError` for one that lies outside of it."""
     scale = (height, width) if area.unit == "fractions" else (1 / downscale, 1 / downscale)
     sizes = (max(1, round(area.height * scale[0])), max(1, round(area.width * scale[1])))
-    starts = (min(int(area.y * scale[0]), height - 1), min(int(area.x * scale[1]), width - 1))
+    starts = (int(area.y * scale[0]), int(area.x * scale[1]))
+    if starts[0] >= height or starts[1] >= width:
+        unit = "" if area.unit == "fractions" else " pixels"
+        raise AreaError(
+            "a prompt is for an area outside the picture",
+            where="inputs x and y of its area",
+            got=f"{area.x:g}, {area.y:g}{unit}",
+            expected="below 1"
+            if area.unit == "fractions"
+            else f"below {width * downscale}, {height * downscale} pixels",
+        )
     rows, columns = (slice(start, start + size) for start, size in zip(starts, sizes, strict=True))
     return slice(rows.start, min(rows.stop, height)), slice(columns.start, min(columns.stop, width))
 

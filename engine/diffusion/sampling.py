@@ -16,7 +16,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from engine.diffusion.denoiser import Denoiser
-from engine.diffusion.guidance import ClassifierFreeGuidance, Guider
+from engine.diffusion.differential import mask_by_sigma
+from engine.diffusion.guidance import ClassifierFreeGuidance, Guider, started
 from engine.diffusion.parameterisation import NoiseLevels
 from engine.diffusion.samplers import SAMPLERS, SamplerSpec
 from engine.diffusion.schedules import SCHEDULES
@@ -83,14 +84,35 @@ class Evaluation:
     step: int
     total: int
     inpaint: Inpaint | None = None
+    both: bool = False
     _estimate: Tensor | None = field(default=None, init=False)
 
     def compute(self) -> Tensor:
-        """The denoised estimate `(B, C, h, w)`, scaled."""
+        """The denoised estimate `(B, C, h, w)`, scaled; if `both`, guided and unconditional `(2, B, C, h, w)`.
+
+        Rules of guidance that remember put that behind the estimates: `(1 or 2 and their number, B, C, h, w)`.
+        """
         x = self.x if self.inpaint is None else self.inpaint.before(self.x, self.sigma)
-        denoised = self.guidance.denoise(x, self.sigma)
-        self._estimate = denoised if self.inpaint is None else self.inpaint.after(denoised)
-        return self._estimate
+        asked = self.guidance
+        estimates: tuple[Tensor, ...]
+        estimates = asked.denoise_both(x, self.sigma) if self.both else (asked.denoise(x, self.sigma),)
+        if self.inpaint is not None:
+            estimates = tuple(self.inpaint.after(estimate, self.sigma) for estimate in estimates)
+        self._estimate = estimates[0]
+        rules = asked.denoiser.guidance
+        rows = [*estimates, *(rules.remembered(asked.memory, x) if rules.remembering else ())]
+        return rows[0] if len(rows) == 1 else torch.stack(rows)
+
+    def estimates(self, answer: Tensor) -> Tensor:
+        """What the sampler is sent of an answer; what rules remember is kept for the next evaluation.
+
+        So a run that takes answers from a log knows what the run that wrote it knew.
+        """
+        rules = self.guidance.denoiser.guidance
+        if not rules.remembering:
+            return answer
+        recalled = rules.recalled(answer, self.guidance.memory)
+        return recalled if self.both else recalled[0]
 
     def preview(self) -> LatentPreview | None:
         """The estimate, None before `compute`."""
@@ -110,14 +132,26 @@ class Inpaint:
     mask: Tensor
     kept: Tensor
     noise: Callable[[], Tensor]
+    signal: Callable[[float], float]
+    mask_at: Callable[[float], Tensor] | None = None  # the mask by sigma, where it changes on the way
+
+    def drawn(self) -> Inpaint:
+        """With the noise for one evaluation, drawn now: whoever takes its answer from a log draws it too."""
+        noise = self.noise()
+        return replace(self, noise=lambda: noise)
 
     def before(self, x: Tensor, sigma: float) -> Tensor:
         """`x` with the kept part at its own noise level."""
-        return x * self.mask + (self.kept + sigma * self.noise()) * (1 - self.mask)
+        mask = self._mask(sigma)
+        return x * mask + (self.kept * self.signal(sigma) + sigma * self.noise()) * (1 - mask)
 
-    def after(self, denoised: Tensor) -> Tensor:
+    def after(self, denoised: Tensor, sigma: float) -> Tensor:
         """The estimate with the kept part as it was."""
-        return denoised * self.mask + self.kept * (1 - self.mask)
+        mask = self._mask(sigma)
+        return denoised * mask + self.kept * (1 - mask)
+
+    def _mask(self, sigma: float) -> Tensor:
+        return self.mask if self.mask_at is None else self.mask_at(sigma)
 
 
 def sample(
@@ -148,26 +182,51 @@ def sample_custom(
 ) -> Generator[Evaluation, Tensor, tuple[Latent, Latent]]:
     """Sample `latent` along `sigmas` with parts chosen freely: the end point, and the last denoised estimate.
 
-    Fewer than two sigmas leave the latent as it is.
+    Fewer than two sigmas leave the latent as it is. Raises `SamplingError` for parts that do not go together.
     """
-    model = guider.denoiser
+    guider, model = started(guider), guider.denoiser
     latent = _fitted(latent, model)
     if len(sigmas) < 2:
         return latent, latent
-    scale = model.latents.scale_factor
-    kept = latent.samples.float() * scale
+    _check_fit(sampler, sigmas, latent)
+    kept = model.latents.scaled(latent.samples.float())
     noise = initial_noise(kept.shape, seed, latent.batch_index) if add_noise else torch.zeros_like(kept)
-    inpaint = _inpaint(latent, kept, noise, seed, sampler)
-    x = kept + noise * _spread(sigmas[0], model.levels)
-    steps = sampler.start(x, sigmas, _noise_source(sampler.noise, x, sigmas, seed))
+    inpaint = _inpaint(latent, kept, noise, seed, sampler, model.prediction.signal)
+    if inpaint is not None and model.differential is not None:
+        inpaint = replace(inpaint, mask_at=mask_by_sigma(inpaint.mask, sigmas, model.levels, model.differential))
+    signal, top = model.prediction.signal(sigmas[0]), _at_top(sigmas[0], model.levels)
+    x = kept * signal + noise * model.prediction.spread(sigmas[0], top)
+    source = _noise_source(sampler.noise, x, sigmas, seed)
+    steps = sampler.begun(x, sigmas, source, mixes=model.prediction.mixes)
     denoised = x
     try:
         request = next(steps)
         while True:
-            denoised = yield Evaluation(guider, request.x, request.sigma, request.step, len(sigmas) - 1, inpaint)
-            request = steps.send(denoised)
+            where = request.sigma, request.step, len(sigmas) - 1
+            kept_part = None if inpaint is None else inpaint.drawn()
+            evaluation = Evaluation(guider, request.x, *where, kept_part, request.both)
+            answer = evaluation.estimates((yield evaluation))
+            denoised = answer[0] if request.both else answer
+            request = steps.send(answer)
     except StopIteration as stop:
-        return _finished(latent, stop.value, model), _finished(latent, denoised, model)
+        # a net that mixes picture and noise leaves the picture darker where sampling stops before the end
+        share = model.prediction.signal(sigmas[-1]) or 1.0
+        return _finished(latent, stop.value / share, model), _finished(latent, denoised, model)
+
+
+def add_noise(model: Denoiser, latent: Latent, sigmas: list[float], seed: int) -> Latent:
+    """`latent` with the noise that lies between the first and the last of `sigmas`, drawn as sampling from `seed` does.
+
+    Without sigmas it stays as it is. Raises `SamplingError` as `sample` does.
+    """
+    latent = _fitted(latent, model)
+    if not sigmas:
+        return latent
+    spread = abs(sigmas[0] - sigmas[-1]) if len(sigmas) > 1 else sigmas[0]
+    share = model.prediction.signal(spread) or 1.0  # sampling takes it off again where picture and noise are mixed
+    noise = initial_noise(latent.samples.shape, seed, latent.batch_index)
+    noisy = model.latents.scaled(latent.samples.float()) + noise * (spread / share)
+    return replace(latent, samples=model.latents.unscaled(noisy), empty=False)
 
 
 def checked_sigmas(sigmas: Tensor) -> list[float]:
@@ -185,8 +244,25 @@ def checked_sigmas(sigmas: Tensor) -> list[float]:
     raise SamplingError("these sigmas cannot be sampled", where="input sigmas", got=wrong, expected="a falling row")
 
 
+def _check_fit(sampler: SamplerSpec, sigmas: list[float], latent: Latent) -> None:
+    if sampler.noise is not None and sigmas[0] < sigmas[-1]:
+        raise SamplingError(
+            "this sampler adds noise of its own and cannot turn a picture into its noise",
+            where="input sigmas",
+            got="a rising row",
+            hint="Take a sampler without noise, such as euler or heun.",
+        )
+    if sampler.resizes and latent.noise_mask is not None:
+        raise SamplingError(
+            "this sampler changes the size and cannot keep a masked part",
+            where="input latent_image",
+            got="a latent with a noise mask",
+            hint="Remove the mask or take another sampler.",
+        )
+
+
 def _finished(latent: Latent, x: Tensor, model: Denoiser) -> Latent:
-    samples = x / model.latents.scale_factor
+    samples = model.latents.unscaled(x)
     return replace(latent, samples=samples, empty=False, downscale=model.latents.downscale)
 
 
@@ -220,10 +296,8 @@ def _fitted(latent: Latent, model: Denoiser) -> Latent:
     return latent
 
 
-def _spread(sigma: float, levels: NoiseLevels) -> float:
-    """Standard deviation of the initial noise: at the top level the picture's own variance of 1 is added."""
-    at_top = sigma > levels.sigma_max or math.isclose(sigma, levels.sigma_max, rel_tol=1e-5)
-    return math.sqrt(1 + sigma * sigma) if at_top else sigma
+def _at_top(sigma: float, levels: NoiseLevels) -> bool:
+    return sigma > levels.sigma_max or math.isclose(sigma, levels.sigma_max, rel_tol=1e-5)
 
 
 def _noise_source(kind: str | None, x: Tensor, sigmas: list[float], seed: int) -> NoiseSource:
@@ -232,7 +306,9 @@ def _noise_source(kind: str | None, x: Tensor, sigmas: list[float], seed: int) -
     return GaussianNoise(x, seed)
 
 
-def _inpaint(latent: Latent, kept: Tensor, noise: Tensor, seed: int, spec: SamplerSpec) -> Inpaint | None:
+def _inpaint(
+    latent: Latent, kept: Tensor, noise: Tensor, seed: int, spec: SamplerSpec, signal: Callable[[float], float]
+) -> Inpaint | None:
     if latent.noise_mask is None:
         return None
     mask = latent.noise_mask.float().reshape(-1, 1, *latent.noise_mask.shape[-2:])
@@ -240,6 +316,6 @@ def _inpaint(latent: Latent, kept: Tensor, noise: Tensor, seed: int, spec: Sampl
     if len(mask) != len(kept):
         mask = mask.repeat(-(-len(kept) // len(mask)), 1, 1, 1)[: len(kept)]
     if not spec.fresh_inpaint_noise:
-        return Inpaint(mask, kept, lambda: noise)
+        return Inpaint(mask, kept, lambda: noise, signal)
     fresh = GaussianNoise(kept, seed + INPAINT_SEED_OFFSET)
-    return Inpaint(mask, kept, lambda: fresh(0.0, 0.0))
+    return Inpaint(mask, kept, lambda: fresh(0.0, 0.0), signal)

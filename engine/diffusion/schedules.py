@@ -7,7 +7,8 @@ give a step more or less, as their definitions do).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from typing import TypeAlias
 
 import numpy as np
@@ -24,12 +25,12 @@ LINEAR_SHARE = 0.025
 
 def normal(levels: NoiseLevels, steps: int) -> list[float]:
     """Evenly spaced timesteps from the last to the first."""
-    return [*(levels.sigma(t) for t in _spaced(len(levels.sigmas) - 1, 0, steps)), 0.0]
+    return [*(levels.sigma(t) for t in _times(levels, steps)), 0.0]
 
 
 def sgm_uniform(levels: NoiseLevels, steps: int) -> list[float]:
     """Evenly spaced timesteps that leave out the first one (Stability's generative-models)."""
-    return [*(levels.sigma(t) for t in _spaced(len(levels.sigmas) - 1, 0, steps + 1)[:-1]), 0.0]
+    return [*(levels.sigma(t) for t in _times(levels, steps + 1)[:-1]), 0.0]
 
 
 def simple(levels: NoiseLevels, steps: int) -> list[float]:
@@ -83,7 +84,22 @@ def laplace(high: float, low: float, steps: int, mu: float = 0.0, beta: float = 
 def sd_turbo(levels: NoiseLevels, steps: int, denoise: float = 1.0) -> list[float]:
     """Up to ten levels a tenth of the trained ones apart, from the last on (Sauer et al. 2023)."""
     start = 10 - int(10 * denoise)
-    return [*(levels.sigmas[100 * (10 - place) - 1] for place in range(start, min(start + steps, 10))), 0.0]
+    return [*(levels.sigma(100 * (10 - place) - 1) for place in range(start, min(start + steps, 10))), 0.0]
+
+
+def extended(sigmas: Sequence[float], steps: int, high: float, low: float, spacing: str = "linear") -> list[float]:
+    """Each step that begins within `low..high` cut into `steps`.
+
+    The cuts lie even (`linear`), denser towards the step's end (`cosine`: sin of a quarter turn) or towards its start
+    (`sine`: 1 - cos).
+    """
+    shares = [_SPACINGS[spacing](number / steps) for number in range(1, steps)]
+    result: list[float] = []
+    for start, end in pairwise(sigmas):
+        result.append(start)
+        if low <= start <= high:
+            result += [start + share * (end - start) for share in shares]
+    return [*result, *sigmas[-1:]]
 
 
 def beta(levels: NoiseLevels, steps: int, alpha: float = BETA_SHAPE, beta: float = BETA_SHAPE) -> list[float]:
@@ -126,6 +142,18 @@ SCHEDULES: Mapping[str, Schedule] = {
     "linear_quadratic": linear_quadratic,
     "kl_optimal": kl_optimal,
 }
+
+
+_SPACINGS: Mapping[str, Callable[[float], float]] = {
+    "linear": lambda share: share,
+    "cosine": lambda share: math.sin(share * math.pi / 2),
+    "sine": lambda share: 1 - math.cos(share * math.pi / 2),
+}
+
+
+def _times(levels: NoiseLevels, count: int) -> list[float]:
+    """Evenly spaced timesteps from the last to the first."""
+    return _spaced(levels.timestep(levels.sigma_max), levels.timestep(levels.sigma_min), count)
 
 
 def _spaced(start: float, end: float, count: int) -> list[float]:

@@ -66,6 +66,11 @@ class Tooltip:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class Omittable:
+    """A widget that a prompt may leave out: the parameter's default counts then."""
+
+
 class _LazyMark:
     pass
 

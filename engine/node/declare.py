@@ -26,7 +26,7 @@ from engine.graph.spec import (
     Widget,
 )
 from engine.graph.subgraph import Expansion
-from engine.node.annotations import LAZY, AfterRun, Choice, Files, Range, Socket, Text, Tooltip
+from engine.node.annotations import LAZY, AfterRun, Choice, Files, Omittable, Range, Socket, Text, Tooltip
 from engine.node.context import NodeContext
 from engine.node.definition import DeclarationError, Demand, NodeDefinition
 from engine.tensors.values import Conditioning, Image, Latent, Mask, Sigmas
@@ -137,7 +137,8 @@ def _input(node_id: str, parameter: inspect.Parameter, hints: dict[str, Any]) ->
         raise _wrong(node_id, name, "a socket has no default but None")
     kind = "COMBO" if isinstance(widget, ChoiceWidget) else _socket(node_id, name, base, marks)
     tooltip = next((mark.text for mark in marks if isinstance(mark, Tooltip)), "")
-    required = lazy or not (optional and default is None)
+    omittable = (optional and default is None) or (widget is not None and Omittable() in marks)
+    required = lazy or not omittable
     return InputSpec(name, kind, required, widget, lazy=lazy, takes_list=takes_list, tooltip=tooltip)
 
 

@@ -14,9 +14,9 @@ TREE_DIGITS = 6  # decimals of sigma that a Brownian tree tells apart
 
 
 class NoiseSource(Protocol):
-    """Standard normal noise for a step from `sigma` to `sigma_next`, in the shape of the latents."""
+    """Standard normal noise for a step from `sigma` to `sigma_next`, in the shape of the latents or in `shape`."""
 
-    def __call__(self, sigma: float, sigma_next: float, /) -> Tensor: ...
+    def __call__(self, sigma: float, sigma_next: float, shape: Sequence[int] | None = None, /) -> Tensor: ...
 
 
 def initial_noise(shape: Sequence[int], seed: int, batch_index: Sequence[int] | None = None) -> Tensor:
@@ -38,8 +38,9 @@ class GaussianNoise:
         self._like = like
         self._generator = _generator(seed + 1)
 
-    def __call__(self, _sigma: float, _sigma_next: float, /) -> Tensor:
-        return torch.randn(self._like.shape, generator=self._generator, dtype=self._like.dtype).to(self._like.device)
+    def __call__(self, _sigma: float, _sigma_next: float, shape: Sequence[int] | None = None, /) -> Tensor:
+        shape = self._like.shape if shape is None else shape
+        return torch.randn(tuple(shape), generator=self._generator, dtype=self._like.dtype).to(self._like.device)
 
 
 class BrownianNoise:
@@ -52,7 +53,9 @@ class BrownianNoise:
         self._ends = round(sigma_min, TREE_DIGITS), round(sigma_max, TREE_DIGITS)
         self._tree = torchsde.BrownianTree(sigma_min, start, sigma_max, entropy=seed, tol=10.0**-TREE_DIGITS)
 
-    def __call__(self, sigma: float, sigma_next: float, /) -> Tensor:
+    def __call__(self, sigma: float, sigma_next: float, shape: Sequence[int] | None = None, /) -> Tensor:
+        if shape is not None and tuple(shape) != tuple(self._like.shape):
+            raise ValueError(f"a Brownian path has one shape, {tuple(self._like.shape)}, not {tuple(shape)}")
         low, high = min(sigma, sigma_next), max(sigma, sigma_next)
         start, end = max(low, self._ends[0]), min(high, self._ends[1])
         increment: Tensor = self._tree(start, end) / math.sqrt(high - low)

@@ -66,7 +66,7 @@ class Prompt:
 
     It counts with the weight `strength` inside `area` (None: everywhere), times `mask_strength * mask`, the mask
     `(1 or B, H, W)` of any size; `mask_bounds` leaves out what lies around the mask. `start` and `end` are fractions of
-    the sampling, 0 its start.
+    the sampling, 0 its start. A default prompt counts by what the weights of those in `yields_to` leave of 1.
     """
 
     tokens: Tensor
@@ -78,6 +78,7 @@ class Prompt:
     mask_bounds: bool = False
     start: float = 0.0
     end: float = 1.0
+    yields_to: tuple[Prompt, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

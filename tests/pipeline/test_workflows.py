@@ -67,6 +67,19 @@ def test_each_region_shows_its_own_prompt(tmp_path: Path) -> None:
     ]
 
 
+def test_a_prompt_that_changes_on_the_way_shows_what_it_ends_with(tmp_path: Path) -> None:
+    (path,) = run("prompt_dialect", tmp_path)
+    (thing,) = read(small(path)).things
+    assert (thing.colour, thing.shape) == ("green", "star")
+
+
+def test_both_ways_to_guide_show_the_prompt(tmp_path: Path) -> None:
+    for path in run("guidance", tmp_path):
+        seen = read(small(path))
+        (thing,) = seen.things
+        assert (seen.background, thing.colour, thing.shape) == ("purple", "green", "star")
+
+
 def test_a_saved_picture_runs_again_to_the_same_pixels(tmp_path: Path) -> None:
     (first,) = run("text_to_image", tmp_path / "a")
     assert main(["run", str(first), "--output", str(tmp_path / "b"), "--quiet"]) == 0

@@ -11,7 +11,8 @@ from itertools import pairwise
 
 from torch import Tensor
 
-from engine.diffusion.samplers.evaluate import Evaluate, Sampler, ancestral
+from engine.diffusion.samplers.evaluate import Evaluate, Sampler, ancestral, noised
+from engine.diffusion.samplers.paths import ADDED, Added
 from engine.tensors.noise import NoiseSource
 
 
@@ -32,33 +33,47 @@ def dpmpp_2m(x: Tensor, sigmas: list[float]) -> Sampler:
     return x
 
 
-def dpmpp_2m_sde(x: Tensor, sigmas: list[float], noise: NoiseSource) -> Sampler:
+def dpmpp_2m_sde(
+    x: Tensor, sigmas: list[float], noise: NoiseSource, *, eta: float = 1.0, s_noise: float = 1.0
+) -> Sampler:
     """SDE-DPM-Solver++(2M), midpoint form (DPM-Solver++, section 5.2). One evaluation a step; stochastic."""
-    return _2m_sde(x, sigmas, noise, lambda width: -0.5 * math.expm1(-2 * width))
+    return _2m_sde(x, sigmas, noise, eta, s_noise, lambda width: -0.5 * math.expm1(-width))
 
 
-def dpmpp_2m_sde_heun(x: Tensor, sigmas: list[float], noise: NoiseSource) -> Sampler:
+def dpmpp_2m_sde_heun(
+    x: Tensor, sigmas: list[float], noise: NoiseSource, *, eta: float = 1.0, s_noise: float = 1.0
+) -> Sampler:
     """SDE-DPM-Solver++(2M) in the form that integrates the slope exactly. One evaluation a step; stochastic."""
-    return _2m_sde(x, sigmas, noise, lambda width: 1 + math.expm1(-2 * width) / (2 * width))
+    return _2m_sde(x, sigmas, noise, eta, s_noise, lambda width: 1 + math.expm1(-width) / width)
 
 
-def _2m_sde(x: Tensor, sigmas: list[float], noise: NoiseSource, slope_weight: Callable[[float], float]) -> Sampler:
+def _2m_sde(
+    x: Tensor,
+    sigmas: list[float],
+    noise: NoiseSource,
+    eta: float,
+    s_noise: float,
+    slope_weight: Callable[[float], float],
+) -> Sampler:
     previous: tuple[Tensor, float] | None = None
     for step, (sigma, sigma_next) in enumerate(pairwise(sigmas)):
         denoised = yield Evaluate(x, sigma, step)
         if sigma_next == 0:
             return denoised
         width = math.log(sigma / sigma_next)
-        x = _sde_mean(x, denoised, width)
+        wide = width * (1 + eta)
+        x = _sde_mean(x, denoised, wide)
         if previous is not None:
             last, last_width = previous
-            x = x + slope_weight(width) * (width / last_width) * (denoised - last)
-        x = x + _sde_noise(sigma, sigma_next, noise)
+            x = x + slope_weight(wide) * (width / last_width) * (denoised - last)
+        x = noised(x, s_noise * _spread(sigma_next, width, eta), noise, sigma, sigma_next)
         previous = (denoised, width)
     return x
 
 
-def dpmpp_3m_sde(x: Tensor, sigmas: list[float], noise: NoiseSource) -> Sampler:
+def dpmpp_3m_sde(
+    x: Tensor, sigmas: list[float], noise: NoiseSource, *, eta: float = 1.0, s_noise: float = 1.0
+) -> Sampler:
     """The third-order sibling of SDE-DPM-Solver++(2M), by k-diffusion. One evaluation a step; stochastic."""
     history: list[tuple[Tensor, float]] = []
     for step, (sigma, sigma_next) in enumerate(pairwise(sigmas)):
@@ -66,8 +81,9 @@ def dpmpp_3m_sde(x: Tensor, sigmas: list[float], noise: NoiseSource) -> Sampler:
         if sigma_next == 0:
             return denoised
         width = math.log(sigma / sigma_next)
-        x = _sde_mean(x, denoised, width)
-        phi_2 = math.expm1(-2 * width) / (2 * width) + 1
+        wide = width * (1 + eta)
+        x = _sde_mean(x, denoised, wide)
+        phi_2 = math.expm1(-wide) / wide + 1
         if len(history) == 1:
             ((last, last_width),) = history
             x = x + phi_2 * (width / last_width) * (denoised - last)
@@ -77,39 +93,47 @@ def dpmpp_3m_sde(x: Tensor, sigmas: list[float], noise: NoiseSource) -> Sampler:
             near, far = (denoised - last) / r0, (last - older) / r1
             first = near + (near - far) * (r0 / (r0 + r1))
             second = (near - far) / (r0 + r1)
-            x = x + phi_2 * first - (phi_2 / (2 * width) - 0.5) * second
-        x = x + _sde_noise(sigma, sigma_next, noise)
+            x = x + phi_2 * first - (phi_2 / wide - 0.5) * second
+        x = noised(x, s_noise * _spread(sigma_next, width, eta), noise, sigma, sigma_next)
         history = [(denoised, width), *history[:1]]
     return x
 
 
-def dpmpp_2s_ancestral(x: Tensor, sigmas: list[float], noise: NoiseSource) -> Sampler:
+def dpmpp_2s_ancestral(
+    x: Tensor, sigmas: list[float], noise: NoiseSource, *, eta: float = 1.0, s_noise: float = 1.0, path: Added = ADDED
+) -> Sampler:
     """DPM-Solver++(2S), algorithm 1, to below the next level, then fresh noise. Two evaluations a step; stochastic."""
     for step, (sigma, sigma_next) in enumerate(pairwise(sigmas)):
-        down, up = ancestral(sigma, sigma_next)
+        split = path.split(sigma, sigma_next, eta)
         denoised = yield Evaluate(x, sigma, step)
-        if down > 0:
-            middle = math.sqrt(sigma * down)
+        if split.down > 0:
+            middle = path.middle(sigma, split.down)
             guess = _exponential_step(x, denoised, sigma, middle)
             denoised = yield Evaluate(guess, middle, step)
-        x = _exponential_step(x, denoised, sigma, down)
-        if sigma_next > 0:
-            x = x + up * noise(sigma, sigma_next)
+        x = _exponential_step(x, denoised, sigma, split.down)
+        x = split.refreshed(x, s_noise, noise, sigma, sigma_next)
     return x
 
 
-def dpmpp_sde(x: Tensor, sigmas: list[float], noise: NoiseSource) -> Sampler:
-    """DPM-Solver++ of the stochastic equation, single step, by k-diffusion. Two evaluations a step; stochastic."""
+def dpmpp_sde(
+    x: Tensor, sigmas: list[float], noise: NoiseSource, *, eta: float = 1.0, s_noise: float = 1.0, r: float = 0.5
+) -> Sampler:
+    """DPM-Solver++ of the stochastic equation, single step, by k-diffusion. Two evaluations a step; stochastic.
+
+    The second evaluation lies the share `r` of the step away in lambda.
+    """
     for step, (sigma, sigma_next) in enumerate(pairwise(sigmas)):
         denoised = yield Evaluate(x, sigma, step)
         if sigma_next == 0:
             return denoised
-        middle = math.sqrt(sigma * sigma_next)
-        down, up = ancestral(sigma, middle)
-        guess = _exponential_step(x, denoised, sigma, down) + up * noise(sigma, middle)
-        denoised = yield Evaluate(guess, middle, step)
-        down, up = ancestral(sigma, sigma_next)
-        x = _exponential_step(x, denoised, sigma, down) + up * noise(sigma, sigma_next)
+        middle = sigma ** (1 - r) * sigma_next**r
+        down, up = ancestral(sigma, middle, eta)
+        guess = _exponential_step(x, denoised, sigma, down)
+        guess = noised(guess, s_noise * up, noise, sigma, middle)
+        second = yield Evaluate(guess, middle, step)
+        down, up = ancestral(sigma, sigma_next, eta)
+        x = _exponential_step(x, denoised + (second - denoised) / (2 * r), sigma, down)
+        x = noised(x, s_noise * up, noise, sigma, sigma_next)
     return x
 
 
@@ -118,11 +142,12 @@ def _exponential_step(x: Tensor, denoised: Tensor, sigma: float, target: float) 
     return denoised + (x - denoised) * (target / sigma)
 
 
-def _sde_mean(x: Tensor, denoised: Tensor, width: float) -> Tensor:
-    """The mean of a step of `width` in lambda of the stochastic equation, for a constant estimate."""
-    share = math.exp(-2 * width)
+def _sde_mean(x: Tensor, denoised: Tensor, wide: float) -> Tensor:
+    """The mean of a step of the stochastic equation, `wide` = (1 + eta) times its width, for a constant estimate."""
+    share = math.exp(-wide)
     return share * x + (1 - share) * denoised
 
 
-def _sde_noise(sigma: float, sigma_next: float, noise: NoiseSource) -> Tensor:
-    return sigma_next * math.sqrt(1 - (sigma_next / sigma) ** 2) * noise(sigma, sigma_next)
+def _spread(sigma_next: float, width: float, eta: float) -> float:
+    """Standard deviation of what the stochastic equation adds in a step of `width` in lambda."""
+    return sigma_next * math.sqrt(-math.expm1(-2 * eta * width))

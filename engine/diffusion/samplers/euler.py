@@ -6,7 +6,8 @@ from itertools import pairwise
 
 from torch import Tensor
 
-from engine.diffusion.samplers.evaluate import Evaluate, Sampler, ancestral
+from engine.diffusion.samplers.evaluate import Evaluate, Sampler
+from engine.diffusion.samplers.paths import ADDED, Added
 from engine.tensors.noise import NoiseSource
 
 
@@ -21,12 +22,13 @@ def euler(x: Tensor, sigmas: list[float]) -> Sampler:
     return x
 
 
-def euler_ancestral(x: Tensor, sigmas: list[float], noise: NoiseSource) -> Sampler:
+def euler_ancestral(
+    x: Tensor, sigmas: list[float], noise: NoiseSource, *, eta: float = 1.0, s_noise: float = 1.0, path: Added = ADDED
+) -> Sampler:
     """An Euler step to below the next level, then fresh noise up to it (k-diffusion). One evaluation; stochastic."""
     for step, (sigma, sigma_next) in enumerate(pairwise(sigmas)):
         denoised = yield Evaluate(x, sigma, step)
-        down, up = ancestral(sigma, sigma_next)
-        x = denoised + (x - denoised) * (down / sigma)
-        if sigma_next > 0:
-            x = x + up * noise(sigma, sigma_next)
+        split = path.split(sigma, sigma_next, eta)
+        x = denoised + (x - denoised) * (split.down / sigma)
+        x = split.refreshed(x, s_noise, noise, sigma, sigma_next)
     return x

@@ -6,7 +6,8 @@ from itertools import pairwise
 
 from torch import Tensor
 
-from engine.diffusion.samplers.evaluate import Evaluate, Sampler, ancestral
+from engine.diffusion.samplers.evaluate import Evaluate, Sampler
+from engine.diffusion.samplers.paths import ADDED, Added
 from engine.tensors.noise import NoiseSource
 
 
@@ -34,13 +35,14 @@ def dpm_2(x: Tensor, sigmas: list[float]) -> Sampler:
     return x
 
 
-def dpm_2_ancestral(x: Tensor, sigmas: list[float], noise: NoiseSource) -> Sampler:
+def dpm_2_ancestral(
+    x: Tensor, sigmas: list[float], noise: NoiseSource, *, eta: float = 1.0, path: Added = ADDED
+) -> Sampler:
     """`dpm_2` to below the next level, then fresh noise up to it. Two evaluations a step; stochastic."""
     for step, (sigma, sigma_next) in enumerate(pairwise(sigmas)):
-        down, up = ancestral(sigma, sigma_next)
-        x = yield from _midpoint(x, sigma, down, step)
-        if sigma_next > 0:
-            x = x + up * noise(sigma, sigma_next)
+        split = path.split(sigma, sigma_next, eta)
+        x = yield from _midpoint(x, sigma, split.down, step)
+        x = split.refreshed(x, 1.0, noise, sigma, sigma_next)
     return x
 
 

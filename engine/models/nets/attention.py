@@ -6,8 +6,12 @@ UNet). Attribute names follow the key names of the published checkpoints.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from engine.models.nets.patches import Site, attention
 
 
 class Attention(nn.Module):
@@ -21,10 +25,13 @@ class Attention(nn.Module):
         self.to_v = nn.Linear(context_channels, channels, bias=False)
         self.to_out = nn.Sequential(nn.Linear(channels, channels), nn.Identity())
 
-    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, context: Tensor | None = None, site: Site | None = None) -> Tensor:
         source = x if context is None else context
         q, k, v = (self._split(t) for t in (self.to_q(x), self.to_k(source), self.to_v(source)))
-        mixed = F.scaled_dot_product_attention(q, k, v)
+        if site is None:
+            mixed = F.scaled_dot_product_attention(q, k, v)
+        else:
+            mixed = attention(replace(site, kind="self" if context is None else "cross", tokens=x), q, k, v)
         out: Tensor = self.to_out(mixed.transpose(1, 2).flatten(2))
         return out
 
@@ -71,9 +78,9 @@ class TransformerBlock(nn.Module):
         self.norm2 = nn.LayerNorm(channels)
         self.norm3 = nn.LayerNorm(channels)
 
-    def forward(self, x: Tensor, context: Tensor) -> Tensor:
-        x = x + self.attn1(self.norm1(x))
-        x = x + self.attn2(self.norm2(x), context)
+    def forward(self, x: Tensor, context: Tensor, site: Site | None = None) -> Tensor:
+        x = x + self.attn1(self.norm1(x), site=site)
+        x = x + self.attn2(self.norm2(x), context, site)
         out: Tensor = x + self.ff(self.norm3(x))
         return out
 
@@ -94,7 +101,7 @@ class SpatialTransformer(nn.Module):
         )
         self.proj_out = _projection(channels, linear_projection)
 
-    def forward(self, x: Tensor, context: Tensor) -> Tensor:
+    def forward(self, x: Tensor, context: Tensor, site: Site | None = None) -> Tensor:
         height, width = x.shape[-2:]
         h = self.norm(x)
         if not self.linear_projection:
@@ -102,8 +109,8 @@ class SpatialTransformer(nn.Module):
         h = h.flatten(2).transpose(1, 2)
         if self.linear_projection:
             h = self.proj_in(h)
-        for block in self.transformer_blocks:
-            h = block(h, context)
+        for layer, block in enumerate(self.transformer_blocks):
+            h = block(h, context, site and site.inside(layer, (height, width)))
         if self.linear_projection:
             h = self.proj_out(h)
         h = h.transpose(1, 2).unflatten(2, (height, width))

@@ -7,13 +7,14 @@ serves every width and depth: what differs is in `UNetConfig`, which is inferred
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from engine.models.nets.attention import SpatialTransformer
+from engine.models.nets.patches import Part, Patch, Site, joined, passed, skipped
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,13 +106,18 @@ class Block(nn.Sequential):
     """A few layers in a row, each fed what it takes besides the feature map."""
 
     def forward(  # type: ignore[override]  # nn.Sequential takes one input
-        self, x: Tensor, embedding: Tensor, context: Tensor, size: tuple[int, int] | None = None
+        self,
+        x: Tensor,
+        embedding: Tensor,
+        context: Tensor,
+        size: tuple[int, int] | None = None,
+        site: Site | None = None,
     ) -> Tensor:
         for layer in self:
             if isinstance(layer, ResBlock):
                 x = layer(x, embedding)
             elif isinstance(layer, SpatialTransformer):
-                x = layer(x, context)
+                x = layer(x, context, site)
             elif isinstance(layer, Upsample):
                 x = layer(x, size or (2 * x.shape[-2], 2 * x.shape[-1]))
             else:
@@ -157,23 +163,37 @@ class UNet(nn.Module):
             nn.GroupNorm(32, channels), nn.SiLU(), nn.Conv2d(channels, config.out_channels, 3, padding=1)
         )
 
-    def forward(self, x: Tensor, timesteps: Tensor, context: Tensor, y: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        x: Tensor,
+        timesteps: Tensor,
+        context: Tensor,
+        y: Tensor | None = None,
+        *,
+        patches: tuple[Patch, ...] = (),
+        sigma: float = 0.0,
+    ) -> Tensor:
         """The prediction `(B, C_out, h, w)` for `x` `(B, C, h, w)`.
 
         `timesteps` `(B,)` in 0..999 (fractions allowed), `context` `(B, T, D)`, `y` `(B, V)` where the net takes it.
+        `patches` take part in this call only; `sigma` is what they are told of the noise.
         """
+        start = Site(patches, sigma, (x.shape[-2], x.shape[-1]), self.config.model_channels) if patches else None
         embedding = self.time_embed(timestep_embedding(timesteps, self.config.model_channels).to(x.dtype))
         if self.config.vector_channels is not None:
             embedding = embedding + self.label_emb(y)
         skips: list[Tensor] = []
-        for block in self.input_blocks:
-            x = block(x, embedding, context)
+        for number, block in enumerate(self.input_blocks):
+            site = _at(start, "input", number)
+            x = skipped(site, block(x, embedding, context, site=site))
             skips.append(x)
-        x = self.middle_block(x, embedding, context)
-        for block in self.output_blocks:
-            x = torch.cat([x, skips.pop()], dim=1)
+            x = passed(site, x)
+        x = self.middle_block(x, embedding, context, site=_at(start, "middle", 0))
+        for number, block in enumerate(self.output_blocks):
+            site = _at(start, "output", number)
+            x = torch.cat(joined(site, x, skips.pop()), dim=1)
             size = (skips[-1].shape[-2], skips[-1].shape[-1]) if skips else None
-            x = block(x, embedding, context, size)
+            x = block(x, embedding, context, size, site)
         out: Tensor = self.out(x)
         return out
 
@@ -188,3 +208,7 @@ class UNet(nn.Module):
         return SpatialTransformer(
             channels, config.context_channels, config.heads(channels), depth, config.linear_projection
         )
+
+
+def _at(site: Site | None, part: Part, block: int) -> Site | None:
+    return None if site is None else replace(site, part=part, block=block)

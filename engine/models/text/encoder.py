@@ -19,7 +19,7 @@ from engine.foundation.errors import EaselError
 from engine.memory.handle import ModelHandle
 from engine.models.text.prompt import CHUNK, Embedding, Segment, Weighted, chunks, parse, words
 from engine.models.text.tokenizer import END, START, ClipTokenizer
-from engine.models.text.tower import tower_states, tower_width
+from engine.models.text.tower import PLAIN_ATTENTION, AttentionFactors, tower_states, tower_width
 from engine.tensors.values import Conditioning, Prompt
 
 Token: TypeAlias = int | Tensor
@@ -46,6 +46,7 @@ class TextEncoder:
     tokenizer: ClipTokenizer
     embeddings: Embeddings
     last_layer: int = -1
+    attention: AttentionFactors = PLAIN_ATTENTION
 
     @property
     def nbytes(self) -> int:
@@ -56,6 +57,10 @@ class TextEncoder:
         """The same encoder, read out at `layer` (-1 to -24; one that the tower does not have means the last)."""
         return replace(self, last_layer=layer)
 
+    def with_attention(self, factors: AttentionFactors) -> TextEncoder:
+        """The same encoder with the parts of all attention times `factors`, besides those it has already."""
+        return replace(self, attention=self.attention.times(factors))
+
     def encode(self, text: str) -> Conditioning:
         """Token states `(1, 77 * chunks, D)` and the pooled state `(1, D)` of the first chunk, float32.
 
@@ -64,21 +69,22 @@ class TextEncoder:
         laid = chunks([group for segment in parse(text) for group in self._groups(segment)])
         rows = [[token.token for token in chunk] for chunk in laid]
         weighted = any(token.weight != 1.0 for chunk in laid for token in chunk)
-        states, pooled = self._states([*rows, []] if weighted else rows)
+        states, pooled = self.states([*rows, []] if weighted else rows)
         if weighted:
             empty, states = states[-1:], states[:-1]
-            states = empty + (states - empty) * _weights(laid)
+            states = empty + (states - empty) * token_weights(laid)
         return Conditioning((Prompt(states.reshape(1, -1, states.shape[-1]), pooled[:1]),))
 
     def _groups(self, segment: Segment) -> Iterator[list[Weighted[Token]]]:
         """The tokens of each word or embedding: what stays together where a chunk ends."""
         for part in words(segment.text):
             tokens: Sequence[Token] = (
-                list(self._vectors(part.name)) if isinstance(part, Embedding) else self.tokenizer.encode(part)
+                list(self.vectors(part.name)) if isinstance(part, Embedding) else self.tokenizer.encode(part)
             )
             yield [Weighted(token, segment.weight) for token in tokens]
 
-    def _vectors(self, name: str) -> Tensor:
+    def vectors(self, name: str) -> Tensor:
+        """The vectors `(n, D)` of a textual inversion. Raises `EmbeddingError`."""
         vectors = self.embeddings(name)
         if vectors is None:
             raise EmbeddingError(
@@ -97,7 +103,7 @@ class TextEncoder:
             )
         return vectors
 
-    def _states(self, rows: Sequence[Sequence[Token]]) -> tuple[Tensor, Tensor]:
+    def states(self, rows: Sequence[Sequence[Token]]) -> tuple[Tensor, Tensor]:
         """States `(B, 77, D)` and pooled states `(B, D)` of rows of up to 75 tokens."""
         ids = torch.full((len(rows), CHUNK + 2), END)
         ids[:, 0] = START
@@ -110,11 +116,11 @@ class TextEncoder:
                 else:
                     ids[row, place] = token
         with self.net.lease() as net:
-            states, pooled = tower_states(net, ids.to(self.net.device), vectors, self.last_layer)
+            states, pooled = tower_states(net, ids.to(self.net.device), vectors, self.last_layer, self.attention)
         return states.float().cpu(), pooled.float().cpu()
 
 
-def _weights(laid: Sequence[Sequence[Weighted[Token]]]) -> Tensor:
+def token_weights(laid: Sequence[Sequence[Weighted[Token]]]) -> Tensor:
     """Weights `(B, 77, 1)` of the tokens of each chunk; the start, the end and the padding weigh 1."""
     weights = torch.ones(len(laid), CHUNK + 2, 1)
     for row, chunk in enumerate(laid):

@@ -4,17 +4,41 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 from transformers import CLIPTextConfig, CLIPTextModel
 
+from engine.foundation.bounds import within
 from engine.models.assembly import fill
 from engine.models.detect import ArchitectureError, Shapes
 from engine.models.text.tokenizer import END, START
 
 HEAD_CHANNELS = 64
 _PREFIX = "text_model."
+
+
+@dataclass(frozen=True, slots=True)
+class AttentionFactors:
+    """What queries, keys, values and results of all attention are multiplied by, 0..10 each."""
+
+    q: float = 1.0
+    k: float = 1.0
+    v: float = 1.0
+    out: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name in ("q", "k", "v", "out"):
+            within(name, getattr(self, name), 0.0)
+
+    def times(self, other: AttentionFactors) -> AttentionFactors:
+        """Both after each other."""
+        return AttentionFactors(self.q * other.q, self.k * other.k, self.v * other.v, self.out * other.out)
+
+
+PLAIN_ATTENTION = AttentionFactors()
 
 
 def load_tower(weights: Mapping[str, Tensor], dtype: torch.dtype | None, where: str) -> CLIPTextModel:
@@ -61,7 +85,11 @@ def tower_width(net: CLIPTextModel) -> int:
 
 
 def tower_states(
-    net: CLIPTextModel, ids: Tensor, vectors: Mapping[tuple[int, int], Tensor], last_layer: int
+    net: CLIPTextModel,
+    ids: Tensor,
+    vectors: Mapping[tuple[int, int], Tensor],
+    last_layer: int,
+    factors: AttentionFactors = PLAIN_ATTENTION,
 ) -> tuple[Tensor, Tensor]:
     """States `(B, T, D)` at `last_layer` and pooled states `(B, D)` of the last layer, both after the final norm.
 
@@ -70,12 +98,25 @@ def tower_states(
     token.
     """
     with _spliced(net.get_input_embeddings(), vectors):
-        layers = net(input_ids=ids, output_hidden_states=True).hidden_states
+        layers = _layers(net, ids, factors)
     norm = _final_norm(net)
     last = norm(layers[-1])
     chosen = last if last_layer == -1 or -last_layer >= len(layers) else norm(layers[last_layer])
     ends = (ids == END).int().argmax(dim=1)
     return chosen, last[torch.arange(len(ids), device=ids.device), ends]
+
+
+def _layers(net: CLIPTextModel, ids: Tensor, factors: AttentionFactors) -> tuple[Tensor, ...]:
+    """The states before each layer and after the last; `factors` hold for this call only."""
+    inputs = {"input_ids": ids, "output_hidden_states": True}
+    if factors == PLAIN_ATTENTION:
+        plain: tuple[Tensor, ...] = net(**inputs).hidden_states
+        return plain
+    ends = {"q_proj": factors.q, "k_proj": factors.k, "v_proj": factors.v, "out_proj": factors.out}
+    parts = ((name, weight, name.split(".")[-2]) for name, weight in net.named_parameters())
+    weights = {name: weight * ends[part] for name, weight, part in parts if part in ends}
+    layers: tuple[Tensor, ...] = functional_call(net, weights, (), inputs).hidden_states
+    return layers
 
 
 def _final_norm(net: CLIPTextModel) -> nn.Module:

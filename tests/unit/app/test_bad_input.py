@@ -99,6 +99,10 @@ def retyped(node: str, class_type: str) -> dict[str, Any]:
         (without("4", "latent_image"), ["KSampler 4", "latent_image"]),
         (changed("4", "latent_image", ["1", 1]), ["KSampler 4", "latent_image", "CLIP", "LATENT"]),
         (changed("4", "steps", 0), ["KSampler 4", "input steps", "1", "10000", "got 0"]),
+        (changed("4", "steps", 10_001), ["KSampler 4", "input steps", "10000", "got 10001"]),
+        (changed("4", "cfg", float("inf")), ["KSampler 4", "input cfg", "a finite number"]),
+        (changed("4", "cfg", "inf"), ["KSampler 4", "input cfg", "inf"]),
+        (changed("4", "scheduler", "karas"), ["KSampler 4", "karas", "karras"]),
         (changed("4", "steps", "many"), ["KSampler 4", "input steps", "many"]),
         (changed("4", "sampler_name", "eular"), ["KSampler 4", "eular", "euler"]),
         (changed("4", "model", ["99", 0]), ["KSampler 4", "99"]),
@@ -170,6 +174,42 @@ def test_a_wrong_model_file_fails_the_run_with_its_name(
     assert status == 1
     assert "CheckpointLoaderSimple 1" in error
     assert words in error
+    assert place.results() == []
+
+
+def sampled_from_parts(sigmas: str, sampler: str = "euler") -> dict[str, Any]:
+    prompt = deepcopy(PROMPT)
+    prompt["7"] = {"class_type": "ManualSigmas", "inputs": {"sigmas": sigmas}}
+    prompt["8"] = {"class_type": "KSamplerSelect", "inputs": {"sampler_name": sampler}}
+    inputs = {name: prompt["4"]["inputs"][name] for name in ("model", "cfg", "positive", "negative", "latent_image")}
+    inputs |= {"add_noise": True, "noise_seed": 1, "sampler": ["8", 0], "sigmas": ["7", 0]}
+    prompt["4"] = {"class_type": "SamplerCustom", "inputs": inputs}
+    return prompt
+
+
+def with_area(x: int) -> dict[str, Any]:
+    prompt = deepcopy(PROMPT)
+    area = {"conditioning": ["2", 0], "width": 64, "height": 64, "x": x, "y": 0, "strength": 1.0}
+    prompt["7"] = {"class_type": "ConditioningSetArea", "inputs": area}
+    prompt["4"]["inputs"]["positive"] = ["7", 0]
+    return prompt
+
+
+@pytest.mark.parametrize(
+    ("prompt", "words"),
+    [
+        (sampled_from_parts("1, nan, 0"), ["ManualSigmas 7"]),
+        (sampled_from_parts("1, 3, 2, 0"), ["ManualSigmas 7", "input sigmas", "go up and down"]),
+        (sampled_from_parts("0.1, 1, 5", "dpmpp_sde"), ["SamplerCustom 4", "input sigmas", "a rising row"]),
+        (sampled_from_parts("5, 0", "dpm_adaptive"), ["SamplerCustom 4", "sigmas", "expected two or more"]),
+        (with_area(4096), ["KSampler 4", "outside the picture", "x and y"]),
+    ],
+)
+def test_parts_of_a_sampling_that_do_not_fit_are_named(place: Place, prompt: dict[str, Any], words: list[str]) -> None:
+    (place.models / "model.safetensors").symlink_to(DEMO)
+    status, error = place.run(place.write(prompt))
+    assert status == 1
+    assert [word for word in words if word not in error] == []
     assert place.results() == []
 
 

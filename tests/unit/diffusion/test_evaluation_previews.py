@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from engine.diffusion.combining import CLASSIFIER_FREE
 from engine.diffusion.denoiser import LatentFormat
 from engine.diffusion.sampling import Evaluation
 
@@ -17,7 +18,7 @@ MAP = torch.rand(5, 3)
 class Halves:
     """A guider that answers with half of what it is given."""
 
-    denoiser: Any = SimpleNamespace(latents=LatentFormat(4, 0.5, 4, MAP))
+    denoiser: Any = SimpleNamespace(latents=LatentFormat(4, 0.5, 4, MAP), guidance=CLASSIFIER_FREE)
 
     def denoise(self, x: Tensor, sigma: float) -> Tensor:
         return x / 2

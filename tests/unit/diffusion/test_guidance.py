@@ -9,9 +9,12 @@ import pytest
 import torch
 from torch import Tensor
 
+from engine.diffusion.combining import CLASSIFIER_FREE, Rules
 from engine.diffusion.denoiser import LatentFormat
 from engine.diffusion.guidance import ClassifierFreeGuidance, estimates
 from engine.diffusion.parameterisation import NoiseLevels, scaled_linear
+from engine.diffusion.predictions import EPSILON, Parameterisation
+from engine.diffusion.regions import AreaError
 from engine.tensors.values import Area, Conditioning, Mask, Prompt
 from nodes.conditioning import (
     average,
@@ -34,6 +37,8 @@ class Numbers:
 
     levels: NoiseLevels = field(default_factory=scaled_linear)
     latents: LatentFormat = field(default_factory=LatentFormat)
+    prediction: Parameterisation = EPSILON
+    guidance: Rules = CLASSIFIER_FREE
     calls: int = 0
     shapes: list[tuple[int, ...]] = field(default_factory=list)
 
@@ -102,7 +107,20 @@ def test_the_net_sees_only_the_area() -> None:
 
 
 def test_an_area_beyond_the_canvas_is_cut() -> None:
-    assert estimate(says(2.0, area=Area(9999, 9999, 9999, 9999)))[-1, -1] == 2.0
+    assert estimate(says(2.0, area=Area(9999, 9999, 240, 240)))[-1, -1] == 2.0
+
+
+@pytest.mark.parametrize(
+    ("area", "words"),
+    [
+        (Area(64, 64, 256, 0), "got 0, 256 pixels"),
+        (Area(64, 64, 0, 9999), "expected below 256, 256 pixels"),
+        (Area(0.5, 0.5, 0.0, 1.0, "fractions"), "expected below 1"),
+    ],
+)
+def test_an_area_outside_the_canvas_is_refused(area: Area, words: str) -> None:
+    with pytest.raises(AreaError, match=words):
+        estimate(says(2.0, area=area))
 
 
 def test_a_mask_of_any_size_weighs_each_cell() -> None:

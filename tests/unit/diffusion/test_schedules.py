@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import diffusers
@@ -14,6 +16,9 @@ from engine.diffusion.sampling import Steps
 from engine.diffusion.schedules import SCHEDULES
 
 LEVELS = scaled_linear()
+GOLDEN: dict[str, list[float]] = json.loads(
+    (Path(__file__).parents[2] / "data" / "golden" / "schedules.json").read_text("utf-8")
+)
 FIXED_POINTS = {  # first and last non-zero sigma at 20 steps, as observed in the community's programs
     "simple": (14.6146, 0.2230),
     "sgm_uniform": (14.6146, 0.2255),
@@ -31,6 +36,16 @@ FIXED_POINTS = {  # first and last non-zero sigma at 20 steps, as observed in th
 def test_the_ends_are_the_known_ones(name: str) -> None:
     sigmas = SCHEDULES[name](LEVELS, 20)
     assert (round(sigmas[0], 4), round(sigmas[-2], 4)) == FIXED_POINTS[name]
+
+
+@pytest.mark.parametrize("case", GOLDEN)
+def test_tables_are_the_golden_ones(case: str) -> None:
+    name, steps = case.split("/")
+    assert SCHEDULES[name](LEVELS, int(steps)) == pytest.approx(GOLDEN[case], rel=1e-10)
+
+
+def test_every_schedule_has_golden_tables() -> None:
+    assert {case.split("/")[0] for case in GOLDEN} == set(SCHEDULES)
 
 
 @pytest.mark.parametrize("name", SCHEDULES)

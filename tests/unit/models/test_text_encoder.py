@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +13,13 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from engine.foundation.bounds import BoundsError
 from engine.memory.handle import ModelHandle
 from engine.models.detect import ArchitectureError
 from engine.models.text.embeddings import read_embedding
 from engine.models.text.encoder import EmbeddingError, TextEncoder
 from engine.models.text.tokenizer import END, START, ClipTokenizer
-from engine.models.text.tower import load_tower
+from engine.models.text.tower import AttentionFactors, load_tower
 from tests.oracles import sd1
 
 CAT = ClipTokenizer.load().encode("cat")[0]
@@ -82,6 +86,34 @@ def test_weight_zero_gives_the_empty_prompts_state(encoder: TextEncoder) -> None
 
 def test_a_weight_of_one_changes_nothing(encoder: TextEncoder) -> None:
     assert torch.equal(tokens(encoder, "a (cat:1.0)"), tokens(encoder, "a cat"))
+
+
+@pytest.mark.parametrize("text", ["cat", "a (red:1.3) cat"])
+def test_multiplied_attention_equals_multiplied_weights(encoder: TextEncoder, text: str) -> None:
+    parts = {"q_proj": 1.2, "k_proj": 0.9, "v_proj": 1.1, "out_proj": 0.8}
+    before = tokens(encoder, text)
+    own = tokens(encoder.with_attention(AttentionFactors(*parts.values())), text)
+    with encoder.net.lease() as net:
+        changed = copy.deepcopy(net)
+        for name, weight in changed.named_parameters():
+            weight.mul_(parts.get(name.split(".")[-2], 1.0))
+    expected = tokens(replace(encoder, net=ModelHandle(changed, torch.device("cpu"))), text)
+    assert (own - expected).abs().max() < 1e-5
+    assert (own - before).abs().max() > 1e-3
+    assert torch.equal(tokens(encoder, text), before)
+
+
+def test_factors_of_one_change_no_bit_and_factors_multiply(encoder: TextEncoder) -> None:
+    halved = encoder.with_attention(AttentionFactors(v=0.5))
+    both = halved.with_attention(AttentionFactors(v=2.0))
+    assert torch.equal(tokens(both, "cat"), tokens(encoder, "cat"))
+    assert halved.net is encoder.net
+
+
+@pytest.mark.parametrize("wrong", [math.nan, math.inf, -1.0])
+def test_factors_that_make_no_sense_are_refused(wrong: float) -> None:
+    with pytest.raises(BoundsError, match="input k"):
+        AttentionFactors(k=wrong)
 
 
 def with_embedding(encoder: TextEncoder, vectors: Tensor | None) -> TextEncoder:

@@ -19,7 +19,21 @@ from engine.graph.spec import (
     from_json,
     to_json,
 )
-from engine.node import PLAIN, Blocked, Choice, Expansion, Files, Lazy, NodeContext, Range, Request, Seed, Text, node
+from engine.node import (
+    PLAIN,
+    Blocked,
+    Choice,
+    Expansion,
+    Files,
+    Lazy,
+    NodeContext,
+    Omittable,
+    Range,
+    Request,
+    Seed,
+    Text,
+    node,
+)
 from engine.node.declare import definition_of
 from engine.node.definition import DeclarationError
 from engine.node.registry import ClashError, Registry
@@ -100,6 +114,17 @@ def test_an_expansion_in_the_result_is_no_output() -> None:
         return value
 
     assert spec_of(grow).outputs == (OutputSpec("INT", "INT"),)
+
+
+def test_an_omittable_widget_keeps_its_default_and_may_be_left_out() -> None:
+    @node("Omits")
+    def omits(image: Image, strength: Annotated[float, Range(0.0, 1.0), Omittable()] = 1.0) -> Image:
+        return image
+
+    definition = definition_of(omits)
+    assert definition is not None
+    item = definition.spec.inputs[1]
+    assert (item.required, item.widget) == (False, FloatWidget(1.0, 0.0, 1.0, 1.0))
 
 
 def test_lazy_inputs_need_a_demand_function() -> None:

@@ -30,6 +30,7 @@ from nodes.latent import (
     vae_encode,
     vae_encode_for_inpaint,
 )
+from nodes.latent_tiled import vae_decode_tiled, vae_encode_tiled
 
 CPU = torch.device("cpu")
 
@@ -77,6 +78,23 @@ def test_encoding_crops_about_the_centre_and_decoding_gives_the_size_back(vae: V
     assert latent.samples.shape == (1, 4, 8, 10)
     assert torch.equal(latent.samples, vae.encode(picture(17, 20)[:, :16]))
     assert vae_decode(latent, vae).shape == (1, 16, 20, 3)
+
+
+def test_one_tile_is_the_whole_picture(vae: Vae) -> None:
+    image = picture(32, 48)
+    latent = vae_encode_tiled(image, vae, 64)
+    assert torch.allclose(latent.samples, vae.encode(image), atol=1e-6)
+    assert latent.downscale == vae.downscale
+    assert torch.allclose(vae_decode_tiled(latent, vae, 64), vae.decode(latent.samples), atol=1e-6)
+
+
+def test_tiles_give_the_size_of_the_whole_and_nearly_its_picture(vae: Vae) -> None:
+    image = picture(97, 130)
+    latent = vae_encode_tiled(image, vae, 64, 32)
+    assert latent.samples.shape == vae.encode(image).shape
+    decoded = vae_decode_tiled(latent, vae, 64, 32)
+    assert decoded.shape == (1, 96, 130, 3)
+    assert (decoded - vae.decode(latent.samples)).abs().mean() < 0.05  # attention and norms see a tile only
 
 
 def test_encoding_for_inpainting_hides_the_masked_part_and_grows_the_mask(vae: Vae) -> None:

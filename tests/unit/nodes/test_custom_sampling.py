@@ -148,12 +148,14 @@ def test_sigmas_that_make_no_sense_are_refused(values: list[float], words: str) 
 
 
 @pytest.mark.parametrize(("nested", "expected"), [(False, 1 + 4 * (3 - 1) + 2 * (5 - 3)), (True, 1 + 4 * (7 - 1))])
-def test_the_two_forms_of_dual_guidance(monkeypatch: pytest.MonkeyPatch, nested: bool, expected: float) -> None:
+def test_the_two_forms_of_dual_guidance(
+    monkeypatch: pytest.MonkeyPatch, model: Denoiser, nested: bool, expected: float
+) -> None:
     def says(number: float) -> Conditioning:
         return Conditioning((Prompt(torch.full((1, 1, 1), number)),))
 
     monkeypatch.setattr(guidance, "estimates", lambda *given: [side.prompts[0].tokens for side in given[3]])
-    guider = DualGuidance(None, says(5.0), says(3.0), says(1.0), 2.0, 4.0, nested)  # type: ignore[arg-type]
+    guider = DualGuidance(model, says(5.0), says(3.0), says(1.0), 2.0, 4.0, nested)
     assert float(guider.denoise(torch.zeros(1), 1.0)) == expected
 
 

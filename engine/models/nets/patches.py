@@ -1,0 +1,107 @@
+"""Patches of a UNet: frozen values that take part in one call of its forward and leave the module as it is.
+
+A patch overrides the hooks it needs. Hooks on feature maps run in the order of the patches; around attention the first
+patch is the outermost, so what it hands on is what the next one sees.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Literal, TypeAlias
+
+from torch import Tensor
+from torch.nn import functional as F
+
+
+Part: TypeAlias = Literal["input", "middle", "output"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Site:
+    """Where in a call of the net a hook is asked.
+
+    `canvas` is the height and width of the net's input, `width` the channels of its finest level. `block` counts the
+    blocks of a `part`. Inside a transformer, `layer` counts its layers, `level` says how often its feature map was
+    halved, `cells` is the height and width of what attention is computed on (a tile of the map for patches within
+    tiles; None where tokens are no longer a map), and `tokens` `(B, N, C)` are the tokens there.
+    """
+
+    patches: tuple[Patch, ...]
+    sigma: float
+    canvas: tuple[int, int]
+    width: int
+    part: Part = "input"
+    block: int = 0
+    layer: int = 0
+    level: int = 0
+    kind: Literal["self", "cross"] = "self"
+    cells: tuple[int, int] | None = None
+    tokens: Tensor | None = None
+
+    def inside(self, layer: int, cells: tuple[int, int]) -> Site:
+        """The site of a layer of a transformer over a feature map of `cells`."""
+        level = round(self.canvas[0] / cells[0]).bit_length() - 1
+        return replace(self, layer=layer, cells=cells, level=max(0, level))
+
+
+Attend: TypeAlias = Callable[[Site, Tensor, Tensor, Tensor], Tensor]
+"""Attention of queries, keys and values `(B, heads, N, C / heads)`, as the next patch or the net computes it."""
+
+
+class Patch:
+    """A change to one call of a UNet; every hook leaves things as they are unless it is overridden."""
+
+    __slots__ = ()
+
+    def skipped(self, site: Site, x: Tensor) -> Tensor:  # noqa: ARG002
+        """The feature map after an input block, before it is kept for the way up."""
+        return x
+
+    def passed(self, site: Site, x: Tensor) -> Tensor:  # noqa: ARG002
+        """The feature map after an input block, as it goes on down."""
+        return x
+
+    def joined(self, site: Site, x: Tensor, skip: Tensor) -> tuple[Tensor, Tensor]:  # noqa: ARG002
+        """The feature map and the one kept on the way down, before an output block takes both."""
+        return x, skip
+
+    def attention(self, site: Site, q: Tensor, k: Tensor, v: Tensor, attend: Attend) -> Tensor:
+        """Attention `(B, heads, N, C / heads)`; `attend` computes it without this patch."""
+        return attend(site, q, k, v)
+
+
+def skipped(site: Site | None, x: Tensor) -> Tensor:
+    """Every patch's hook of this name in turn; without a site, nothing. The same holds for the next two."""
+    if site is not None:
+        for patch in site.patches:
+            x = patch.skipped(site, x)
+    return x
+
+
+def passed(site: Site | None, x: Tensor) -> Tensor:
+    """See `skipped`."""
+    if site is not None:
+        for patch in site.patches:
+            x = patch.passed(site, x)
+    return x
+
+
+def joined(site: Site | None, x: Tensor, skip: Tensor) -> tuple[Tensor, Tensor]:
+    """See `skipped`."""
+    if site is not None:
+        for patch in site.patches:
+            x, skip = patch.joined(site, x, skip)
+    return x, skip
+
+
+def attention(site: Site, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """Attention through every patch of `site`, the first one outermost."""
+    if not site.patches:
+        return F.scaled_dot_product_attention(q, k, v)
+    first, rest = site.patches[0], site.patches[1:]
+
+    def attend(inner: Site, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        return attention(replace(inner, patches=rest), q, k, v)
+
+    return first.attention(site, q, k, v, attend)
