@@ -24,12 +24,12 @@ from engine.server.metrics import Metrics
 from engine.server.node_types import NodeTypes
 from engine.server.numbers import Numbers
 from engine.server.replay import Replay
-from engine.server.routes import files, history, models, nodes, pages, queue, socket, system, userdata, v1
+from engine.server.routes import files, history, models, nodes, pages, queue, socket, system, templates, userdata, v1
 from engine.server.state import STATE, State
 from engine.store.folders import folders
 from engine.store.listing import Listing
 
-_FAMILIES = (queue, history, nodes, files, userdata, models, system, socket)
+_FAMILIES = (queue, history, nodes, files, userdata, models, templates, system, socket)
 _STALL_SECONDS = 0.25
 _log = logging.getLogger(__name__)
 

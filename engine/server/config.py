@@ -13,7 +13,8 @@ MEBIBYTE = 2**20
 class ServerConfig:
     """`allowed_hosts` are names beside the loopback's for this server; `allowed_origins` are sites that may use it.
 
-    Without a `token` only loopback addresses may be listened on. `web` is the built editor, if there is one.
+    Without a `token` only loopback addresses may be listened on. `web` is the built editor, `templates` a folder of
+    example workflows, where there are such.
     """
 
     listen: tuple[str, ...] = ("127.0.0.1",)
@@ -24,5 +25,6 @@ class ServerConfig:
     max_upload_bytes: int = 100 * MEBIBYTE
     drain_seconds: float = 25.0
     web: Path | None = None
+    templates: Path | None = None
     facts: dict[str, Any] = field(default_factory=dict)
     """What `/system_stats` tells of the process: version, arguments."""

@@ -102,6 +102,7 @@ def configuration(options: argparse.Namespace) -> ServerConfig:
         max_upload_bytes=int(options.max_upload_size * 2**20),
         drain_seconds=options.drain_seconds,
         web=built if built.is_dir() else None,
+        templates=ROOT / "workflows",
         facts=facts,
     )
 

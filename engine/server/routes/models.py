@@ -110,7 +110,6 @@ ROUTES: list[tuple[str, str, Handler]] = [
     ("GET", "/experiment/models", list_kinds_with_folders),
     ("GET", "/experiment/models/{folder}", list_models_with_details),
     ("GET", "/extensions", no_list),
-    ("GET", "/workflow_templates", no_entries),
     ("GET", "/i18n", no_entries),
     ("GET", "/global_subgraphs", no_entries),
     ("GET", "/global_subgraphs/{id}", no_subgraph),

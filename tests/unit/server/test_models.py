@@ -74,7 +74,7 @@ def test_an_unknown_kind_is_missing(base: Path, prefix: str, kind: str) -> None:
 
 @pytest.mark.parametrize(
     ("url", "expected"),
-    [("/extensions", []), ("/workflow_templates", {}), ("/i18n", {}), ("/global_subgraphs", {})],
+    [("/extensions", []), ("/i18n", {}), ("/global_subgraphs", {})],
 )
 def test_what_easel_has_nothing_for_is_empty(base: Path, url: str, expected: Any) -> None:
     assert get(base, url) == (200, expected)

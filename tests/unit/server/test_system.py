@@ -11,6 +11,7 @@ import pytest
 
 from engine.compat import object_info
 from engine.server import node_types
+from engine.server.config import ServerConfig
 from tests.unit.server.test_control import LONG, running
 from tests.unit.server.world import SPECS, World, serve
 
@@ -83,6 +84,22 @@ def test_readiness_follows_the_worker(tmp_path: Path) -> None:
         return await answer.json()
 
     assert serve(tmp_path, work) == {"ready": True, "workers": {"toy": "idle"}, "node_types": True}
+
+
+def test_examples_are_listed_and_handed_out_and_nothing_else_is(tmp_path: Path) -> None:
+    examples = Path(__file__).resolve().parents[3] / "workflows"
+
+    async def work(world: World) -> Any:
+        listed = await world.get_json("/api/workflow_templates")
+        one = await world.get_json("/api/workflow_templates/easel/text_to_image.json")
+        paths = ("easel/none.json", "other/text_to_image.json", "easel/..%2Fmain.py", "easel/..%2F..%2Fetc%2Fhostname")
+        bad = [(await world.client.get(f"/workflow_templates/{path}")).status for path in paths]
+        return listed, one, bad
+
+    listed, one, bad = serve(tmp_path, work, config=ServerConfig(templates=examples))
+    assert "text_to_image" in listed["easel"]
+    assert one["nodes"]
+    assert bad == [404, 404, 400, 400]
 
 
 def test_the_page_without_an_editor_says_what_there_is(tmp_path: Path) -> None:
