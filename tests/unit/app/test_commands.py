@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -70,3 +72,8 @@ def test_usage_errors_exit_with_two(capsys: pytest.CaptureFixture[str]) -> None:
             main(arguments)
         assert stopped.value.code == 2
     assert "Traceback" not in capsys.readouterr().err
+
+
+def test_the_server_process_never_imports_torch() -> None:
+    code = "import sys, engine.app.commands.serve; sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
