@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := main.py engine nodes custom_nodes/example training bench tests
 
-.PHONY: run test gates unit test-slow bench format clean
+.PHONY: run test gates unit test-slow test-long bench format clean
 
 run: $(VENV)/.run-stamp
 	@$(BIN)/python main.py run workflows/text_to_image.json
@@ -28,6 +28,9 @@ unit: $(VENV)/.test-stamp tests/clients/node_modules/.stamp
 
 test-slow: $(VENV)/.test-stamp
 	$(BIN)/python -m pytest -W error -m slow
+
+test-long: $(VENV)/.test-stamp
+	$(BIN)/python -m pytest -W error -m long -s
 
 bench: $(VENV)/.run-stamp
 	$(BIN)/python main.py bench

@@ -1,43 +1,56 @@
 """A worker process without torch: each node of a prompt is a small misdeed to be done in order.
 
 Types: `Say` (finish at once), `Steps` (poll for a cancel every 10 ms), `Deaf` (sleep without polling), `Fail`, `Exit`
-(os._exit), `Segfault`, `Freeze` (hold the interpreter in C), `Save` (report a file), `Flood` (many progress events).
+(os._exit), `Segfault`, `Freeze` (hold the interpreter in C), `Spin` (an endless loop in Python), `Nonsense` (bytes on
+the pipe that are no frame), `Close` (close the pipe and live on), `Flood` (many progress events), `Save` (write a file,
+or only report one where the server gave no folders), `Full` (write a file while the disk is full).
 """
 
 from __future__ import annotations
 
 import ctypes
+import errno
 import json
 import os
 import sys
 import time
+from pathlib import Path
 from queue import SimpleQueue
 from threading import Event, Thread
 from typing import Any
+from unittest import mock
 
 from engine.app.worker.link import Link
 from engine.app.worker.process import _die_with_parent, _take_output
+from engine.foundation.settings import Settings, settings_from_json
 from engine.jobs import frames
 from engine.jobs.events import Done, Failed, NodeFinished, NodeStarted, Progress, Started, Stopped
 from engine.jobs.job import Saved
+from engine.store.artifacts import ArtifactStore, StoreError
+from engine.store.journal import SaveJournal, journal_path
+from tests.unit.jobs import kill_points
 
 cancelled: dict[tuple[str, int], Event] = {}
 orders: SimpleQueue[tuple[dict[str, Any], bytes]] = SimpleQueue()
+stores: dict[str, ArtifactStore] = {}
 
 
 def main() -> None:
     _die_with_parent()
+    kill_points.arm_worker()
     commands, link = sys.stdin.buffer, Link(_take_output())
     hello = frames.read(commands)
     assert hello is not None
     link.start()
     Thread(target=listen, args=(commands, link), daemon=True).start()
     time.sleep(hello[0].get("slow_start", 0))
+    settings = settings_from_json(hello[0]["settings"]) if "settings" in hello[0] else None
     link.send({"is": "ready", "about": {"type": "toy"}})
     while True:
         head, body = orders.get()
         key = (head["job"], head["attempt"])
         link.begin(*key)
+        open_store(settings, head["job"])
         link.tell(run(link, json.loads(body[: head["split"]]), cancelled[key]))
         del cancelled[key]
 
@@ -56,6 +69,14 @@ def listen(commands: Any, link: Link) -> None:
         elif head["do"] == "stop":
             break
     os._exit(0)
+
+
+def open_store(settings: Settings | None, job: str) -> None:
+    """The store of results for an attempt, as a real worker has one."""
+    stores.clear()
+    if settings is not None:
+        journal = SaveJournal(journal_path(settings.user, job))
+        stores["store"] = ArtifactStore({"output": settings.output, "temp": settings.temp}, journal)
 
 
 def run(link: Link, prompt: dict[str, Any], stop: Event) -> Any:
@@ -85,6 +106,40 @@ def flood(link: Link, node: str, inputs: dict[str, Any], stop: Event) -> None:
         link.tell(Progress(node, step + 1, inputs["count"]))
 
 
+def save(link: Link, node: str, inputs: dict[str, Any], stop: Event) -> Any:
+    """A file whose first line says of which node of which job it is."""
+    if not stores:
+        return Saved(node, inputs["name"], "", "output", 1, "00", "image/png")
+    data = f"{link.attempt[0]} {node}\n".encode() + b"x" * 20_000
+    made = stores["store"].save(data, Path(inputs["name"]).stem, ".png", "output")
+    return Saved(node, made.filename, made.subfolder, made.type, made.size, made.sha256, made.media_type)
+
+
+def full(link: Link, node: str, inputs: dict[str, Any], stop: Event) -> Any:
+    failing = mock.patch("os.fsync", side_effect=OSError(errno.ENOSPC, "No space left on device"))
+    try:
+        with failing:
+            stores["store"].save(b"x", "full", ".png", "output")
+    except StoreError as error:
+        return Failed("user", str(error), type(error).__name__, node, "Full", code=error.code)
+    return None
+
+
+def spin(link: Link, node: str, inputs: dict[str, Any], stop: Event) -> None:
+    while True:
+        pass
+
+
+def nonsense(link: Link, node: str, inputs: dict[str, Any], stop: Event) -> None:
+    link._out.write(b"\x00\x00\x00\x05\x00\x00\x00\x00oops!")
+    time.sleep(60)
+
+
+def close(link: Link, node: str, inputs: dict[str, Any], stop: Event) -> None:
+    os.close(link._out.fileno())
+    time.sleep(60)
+
+
 MISDEEDS: dict[str, Any] = {
     "Say": lambda *_: None,
     "Steps": steps,
@@ -94,7 +149,11 @@ MISDEEDS: dict[str, Any] = {
     "Exit": lambda *_: os._exit(3),
     "Segfault": lambda *_: ctypes.string_at(0) and None,
     "Freeze": lambda link, node, inputs, stop: ctypes.PyDLL(None).usleep(int(inputs["seconds"] * 1e6)) and None,
-    "Save": lambda link, node, inputs, stop: Saved(node, inputs["name"], "", "output", 1, "00", "image/png"),
+    "Spin": spin,
+    "Nonsense": nonsense,
+    "Close": close,
+    "Save": save,
+    "Full": full,
 }
 
 

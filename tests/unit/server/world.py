@@ -14,7 +14,6 @@ from aiohttp import ClientResponse, ClientWebSocketResponse, WSMsgType
 from aiohttp.test_utils import TestClient, TestServer
 
 from engine.foundation.settings import settings_under
-from engine.graph.spec import FloatWidget, InputSpec, IntWidget, NodeSpec, OutputSpec, StringWidget
 from engine.jobs.child import Limits
 from engine.jobs.children import ChildExecutor
 from engine.jobs.committer import Committer
@@ -22,31 +21,9 @@ from engine.server.app import make_app
 from engine.server.config import ServerConfig
 from engine.server.state import STATE, State
 from tests.unit.jobs.making import toy_executor
+from tests.unit.jobs.toy_specs import SPECS
 
 FACTS = {"comfyui_version": "0.8.0", "argv": ["main.py"]}
-
-
-def _sink(name: str, *inputs: InputSpec, **options: Any) -> NodeSpec:
-    return NodeSpec(id=name, category="toys", inputs=inputs, outputs=(), sink=True, pack="toys", **options)
-
-
-SPECS = {
-    spec.id: spec
-    for spec in (
-        _sink("Say"),
-        _sink("Steps", InputSpec("count", "INT", widget=IntWidget(10, 0, 1_000_000))),
-        _sink("Flood", InputSpec("count", "INT", widget=IntWidget(10, 0, 1_000_000))),
-        _sink("Deaf", InputSpec("seconds", "FLOAT", widget=FloatWidget(1.0, 0.0, 1000.0))),
-        _sink("Freeze", InputSpec("seconds", "FLOAT", widget=FloatWidget(1.0, 0.0, 1000.0))),
-        _sink("Save", InputSpec("name", "STRING", widget=StringWidget("a.png"))),
-        _sink("Picky", checked=True),
-        _sink("Fail"),
-        _sink("Exit"),
-        _sink("Segfault"),
-        NodeSpec(id="Make", category="toys", inputs=(), outputs=(OutputSpec("THING", "THING"),), pack="toys"),
-        _sink("Use", InputSpec("thing", "THING"), InputSpec("number", "INT", widget=IntWidget(1, 0, 5))),
-    )
-}
 
 
 @dataclass
