@@ -15,6 +15,8 @@ from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
 
+from engine.store.durable import sync_folder
+
 
 @dataclass(frozen=True, slots=True)
 class _Intent:
@@ -53,10 +55,13 @@ class SaveJournal:
         """Note that a file is about to be written."""
         intent = _Intent(str(folder), stem, suffix, size, digest, last_number(folder, stem))
         self._path.parent.mkdir(parents=True, exist_ok=True)
+        new = not self._path.exists()
         with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(asdict(intent)) + "\n")
+            file.write("\n" + json.dumps(asdict(intent)))  # a line that a crash has cut ends here, not with this one
             file.flush()
             os.fsync(file.fileno())
+        if new:
+            sync_folder(self._path.parent)
 
     def _find(self, folder: Path, intent: _Intent) -> Path | None:
         for path in sorted(folder.glob(f"*{intent.suffix}")):
@@ -99,8 +104,13 @@ def _number(name: str, stem: str) -> int | None:
 
 
 def _read(path: Path) -> list[_Intent]:
-    """The lines that are whole; the last one may have been cut."""
+    """The lines that are whole; a crash may have cut any of them."""
     intents: list[_Intent] = []
-    with suppress(OSError, ValueError, TypeError):
-        intents.extend(_Intent(**json.loads(line)) for line in path.read_text("utf-8").splitlines())
+    try:
+        lines = path.read_text("utf-8", "replace").split("\n")
+    except OSError:
+        return intents
+    for line in lines:
+        with suppress(ValueError, TypeError):
+            intents.append(_Intent(**json.loads(line)))
     return intents
