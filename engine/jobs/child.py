@@ -74,6 +74,7 @@ class Child:
         self._last_word = 0.0
         self._oom_kills = 0
         self._node = ""
+        self._taken = False
         self._stderr: deque[str] = deque(maxlen=STDERR_LINES_KEPT)
         self._checks: dict[int, asyncio.Future[list[dict[str, Any]]]] = {}
         self._stopping = False
@@ -91,7 +92,7 @@ class Child:
                 was_ready = await self._live()
             except OSError as error:
                 _log.error("worker %s cannot be started: %s", self.device, error)
-                was_ready = False
+                self.state, was_ready = "gone", False
             pause = self._limits.first_restart if was_ready else min(pause * 2, self._limits.longest_restart)
             if not self._stopping:
                 await asyncio.sleep(pause)
@@ -103,7 +104,7 @@ class Child:
         self.attempt = attempt
         self.state = "busy"
         self.events = asyncio.Queue()
-        self._node = ""
+        self._node, self._taken = "", False
         self._oom_kills = _oom_kills()
         self._last_word = asyncio.get_running_loop().time()
         job = attempt.job
@@ -163,48 +164,58 @@ class Child:
         self.send(dict(self._launch.hello))
         watch = asyncio.create_task(self._watch())
         errors = asyncio.create_task(self._read_errors(self._process))
+        reason = ""
         try:
-            await self._read_frames(self._process)
+            reason = await self._read_frames(self._process)
         finally:
             watch.cancel()
             if self._process.returncode is None and self._killed == "no" and not self._stopping:
-                with contextlib.suppress(TimeoutError):  # it closed its output: it has a moment to end by itself
+                with contextlib.suppress(TimeoutError):  # nobody hears it any more: it has a moment to end by itself
                     await asyncio.wait_for(self._process.wait(), 2.0)
-                self.kill("no")
+                self.kill("hung", reason)
             await self._process.wait()
             await asyncio.wait([errors], timeout=1.0)
             was_ready = bool(self.about)
             self._bury()
         return was_ready
 
-    async def _read_frames(self, process: asyncio.subprocess.Process) -> None:
+    async def _read_frames(self, process: asyncio.subprocess.Process) -> str:
+        """Take frames until there are no more. Why there are none."""
         assert process.stdout is not None
-        loop = asyncio.get_running_loop()
-        while (frame := await frames.receive(process.stdout)) is not None:
-            head, body = frame
-            self._last_beat = loop.time()
-            match head["is"]:
-                case "ready":
-                    self.about = head["about"]
-                    self.state = "idle"
-                    self._ready()
-                    self._changed()
-                case "beat":
-                    self.memory = head["memory"]
-                case "events":
-                    self._take_events(head)
-                case "preview":
-                    if self._is_current(head):
-                        self.events.put_nowait(Preview(head["node"], body, head["type"]))
-                case "checked":
-                    answer = self._checks.get(head["number"])
-                    if answer is not None and not answer.done():
-                        answer.set_result(head["faults"])
+        try:
+            while (frame := await frames.receive(process.stdout)) is not None:
+                self._take(*frame)
+        except Exception:  # noqa: BLE001  # the border: a worker is no better than the nodes in it
+            _log.exception("worker %s sent what is no message", self.device)
+            return "the worker sent what is no message"
+        return "the worker closed its output"
+
+    def _take(self, head: Mapping[str, Any], body: bytes) -> None:
+        self._last_beat = asyncio.get_running_loop().time()
+        match head["is"]:
+            case "ready":
+                self.about = head["about"]
+                self.state = "idle"
+                self._ready()
+                self._changed()
+            case "beat":
+                self.memory = head["memory"]
+            case "taken":
+                self._taken = self._taken or self._is_current(head)
+            case "events":
+                self._take_events(head)
+            case "preview":
+                if self._is_current(head):
+                    self.events.put_nowait(Preview(head["node"], body, head["type"]))
+            case "checked":
+                answer = self._checks.get(head["number"])
+                if answer is not None and not answer.done():
+                    answer.set_result(head["faults"])
 
     def _take_events(self, head: Mapping[str, Any]) -> None:
         if not self._is_current(head):
             return
-        self._last_word = self._last_beat
+        self._last_word, self._taken = self._last_beat, True
         for data in head["events"]:
             event = from_json(data)
             self._node = getattr(event, "node", "") or self._node
@@ -241,6 +252,8 @@ class Child:
 
     def _loss(self, code: int | None) -> Lost:
         at = f" at node {self._node}" if self._node else ""
+        if not self._taken:
+            return Lost("the worker ended before it took the job", blamed=False)
         if self._killed == "hung":
             return Lost(f"{self._reason}{at}", blamed=True)
         if self._killed == "stopping" or self._stopping:

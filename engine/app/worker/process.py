@@ -33,14 +33,16 @@ def main() -> int:
     worker = Worker(settings_from_json(hello[0]["settings"]), hello[0]["preview_method"], link)
     link.memory = worker.memory
     orders: SimpleQueue[tuple[dict[str, Any], bytes] | None] = SimpleQueue()
-    Thread(target=_listen, args=(commands, worker, orders), name="commands", daemon=True).start()
+    Thread(target=_listen, args=(commands, link, worker, orders), name="commands", daemon=True).start()
     worker.load()
     while (order := orders.get()) is not None:
         worker.obey(*order)
     return 0
 
 
-def _listen(commands: BinaryIO, worker: Any, orders: SimpleQueue[tuple[dict[str, Any], bytes] | None]) -> None:
+def _listen(
+    commands: BinaryIO, link: Link, worker: Any, orders: SimpleQueue[tuple[dict[str, Any], bytes] | None]
+) -> None:
     """Take frames: those that cannot wait are answered here, beside the work; at the end of the stream all ends."""
     while (frame := frames.read(commands)) is not None:
         head, body = frame
@@ -53,6 +55,7 @@ def _listen(commands: BinaryIO, worker: Any, orders: SimpleQueue[tuple[dict[str,
                 break
             case "run":
                 worker.expect(head["job"], head["attempt"])
+                link.send({"is": "taken", "job": head["job"], "attempt": head["attempt"]})
                 orders.put(frame)
             case _:
                 orders.put(frame)

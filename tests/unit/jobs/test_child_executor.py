@@ -4,7 +4,9 @@ import asyncio
 import os
 import signal
 
-from engine.jobs.child import Limits
+import pytest
+
+from engine.jobs.child import Launch, Limits
 from engine.jobs.children import ChildExecutor
 from engine.jobs.events import Done, Event, Lost, NodeStarted, Stopped
 from engine.jobs.executor import Executor
@@ -40,6 +42,44 @@ class TestChildExecutor(ExecutorConformance):
         assert isinstance(end, Lost)
         assert end.blamed
         assert "no sign of life" in end.reason
+
+    @pytest.mark.parametrize(("misdeed", "reason"), [("Nonsense", "no message"), ("Close", "closed its output")])
+    def test_a_worker_that_cannot_be_understood_is_replaced_and_the_job_is_blamed(
+        self, misdeed: str, reason: str
+    ) -> None:
+        async def whole() -> tuple[Event, Event]:
+            async with self.started() as executor:
+                first = (await run(executor, attempt_of(program((misdeed, {})))))[-1]
+                return first, (await run(executor, attempt_of(program(("Say", {})))))[-1]
+
+        end, following = asyncio.run(whole())
+        assert isinstance(end, Lost)
+        assert end.blamed
+        assert reason in end.reason
+        assert isinstance(following, Done)
+
+    def test_a_job_that_a_dying_worker_never_took_is_not_blamed(self) -> None:
+        async def whole() -> Event:
+            async with self.started() as executor:
+                worker = await idle(executor)
+                os.kill(_pid(executor), signal.SIGSEGV)
+                return [event async for event in executor.run(worker, attempt_of(program(("Say", {}))))][-1]
+
+        end = asyncio.run(whole())
+        assert isinstance(end, Lost)
+        assert not end.blamed
+
+    def test_a_worker_that_cannot_be_started_is_tried_again(self, caplog: pytest.LogCaptureFixture) -> None:
+        async def whole() -> str:
+            launch = Launch(("/nowhere/worker",), {})
+            executor = ChildExecutor({"toy": launch}, Limits(first_restart=0.01, longest_restart=0.02))
+            await executor.start()
+            while caplog.text.count("cannot be started") < 3:
+                await asyncio.sleep(0.01)
+            await executor.stop()
+            return executor.workers()[0].state
+
+        assert asyncio.run(whole()) == "gone"
 
     def test_a_worker_ends_with_the_pipe_that_feeds_it(self) -> None:
         async def whole() -> int:

@@ -61,6 +61,7 @@ def listen(commands: Any, link: Link) -> None:
         key = (head.get("job"), head.get("attempt"))
         if head["do"] == "run":
             cancelled[key] = Event()  # type: ignore[index]
+            link.send({"is": "taken", "job": head["job"], "attempt": head["attempt"]})
             orders.put((head, body))
         elif head["do"] == "cancel" and key in cancelled:
             cancelled[key].set()
