@@ -6,6 +6,7 @@ It alone talks to the job store and to the executor. A job is first ended on dis
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -16,13 +17,14 @@ from engine.foundation.errors import EaselError
 from engine.jobs.committer import Committer, StoreUnavailableError
 from engine.jobs.events import ENDS, Done, Event, Failed, Lost, Stopped
 from engine.jobs.executor import Executor
-from engine.jobs.job import Attempt, Job, NewJob, State
+from engine.jobs.job import Attempt, Ending, Job, NewJob, State
 from engine.jobs.record import Record
 from engine.jobs.store import JobStore
 
 T = TypeVar("T")
 STORE_RETRY_SECONDS = 1.0
 _ATTEMPT_BITS = 24
+UNWRITABLE = Ending("failed", {}, [], {"type": "unwritable", "message": "the result cannot be written down"})
 _log = logging.getLogger(__name__)
 
 
@@ -125,12 +127,17 @@ class Dispatcher:
             if job_id in (None, run.attempt.job.id):
                 run.cancelled = True
                 await self._executor.cancel(run.attempt)
+                with contextlib.suppress(StoreUnavailableError):  # it is told; only a loss just now is not covered
+                    await self.cancel(run.attempt.job.id)
 
     async def cancel(self, job_id: str) -> State | None:
         """Cancel a job, waiting or running. Answers the state it was in, None if there is no such job."""
         state = await self._committer.do(lambda store: store.cancel(job_id))
         if state == "running":
-            await self.interrupt(job_id)
+            for run in self.runs:
+                if run.attempt.job.id == job_id:
+                    run.cancelled = True
+                    await self._executor.cancel(run.attempt)
         elif state == "pending":
             job = await self._committer.do(lambda store: store.get(job_id))
             self._tell(JobEnded(job, (job.attempt + 1) << _ATTEMPT_BITS))
@@ -227,8 +234,16 @@ class Dispatcher:
             job, remaining = store.find(run.attempt.job.id), store.unfinished()
             return job, remaining, store.claim(worker) if healthy else None
 
-        job, remaining, following = await self._persist(write)
+        try:
+            job, remaining, following = await self._persist(write)
+        except Exception:  # noqa: BLE001  # the border: what an attempt gave may not fit into the store
+            _log.exception("what the job gave cannot be written down", extra={"job": run.attempt.job.id})
+            ending, waits_again, event = UNWRITABLE, False, Stopped()
+            milestones = ()
+            job, remaining, following = await self._persist(write)
         self._runs.pop(worker, None)
+        if job is not None and job.state == "cancelled" and not isinstance(event, Stopped):
+            milestones = tuple(run.record.see(Stopped(run.record.node)))  # the cancel came at the last moment
         if job is not None and job.final and job.attempt == run.attempt.number:
             self._tell(JobEnded(job, run.next_number(), milestones))
         self._tell(QueueChanged(remaining))

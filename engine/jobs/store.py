@@ -158,7 +158,8 @@ class JobStore:
         """The worker went away under an attempt. Answers the job's new state, None if the attempt is not the job's.
 
         A job that is to blame comes with `quarantine`, the ending it gets when this is its last chance; else it waits
-        again, behind those that killed no worker. One that was not to blame keeps its place.
+        again, behind those that killed no worker. One that was not to blame keeps its place. One that was cancelled
+        meanwhile does not wait again.
         """
         job_id, number = attempt.key
         held = self.connection.execute(
@@ -172,7 +173,10 @@ class JobStore:
             return "quarantined"
         self.connection.execute("UPDATE jobs SET state = 'pending' WHERE id = ?", (job_id,))
         self._close_attempt(attempt, "interrupted" if quarantine is None else "died")
-        return "pending"
+        (cancelled,) = self.connection.execute("SELECT cancelled FROM jobs WHERE id = ?", (job_id,)).fetchone()
+        if cancelled:
+            self.cancel(job_id)
+        return "cancelled" if cancelled else "pending"
 
     def requeue(self, attempt: Attempt) -> bool:
         """Put a job that was stopped on the way back in its place, as at the end of the process."""
@@ -180,18 +184,21 @@ class JobStore:
 
     def recover(self) -> list[str]:
         """After a start: the jobs that ran when the process before ended wait again. Their ids."""
-        running = [self.get(row[0]) for row in self.connection.execute("SELECT id FROM jobs WHERE state = 'running'")]
-        for job in running:
-            self.requeue(Attempt(job, job.attempt))
-        return [job.id for job in running]
+        running = self._select("WHERE state = 'running'")
+        return [job.id for job in running if self.lost(Attempt(job, job.attempt)) == "pending"]
 
     def cancel(self, job_id: str) -> State | None:
-        """Cancel a job that waits. Answers the state it was in, None if there is no such job."""
+        """Cancel a job that waits; one that runs is marked, so that it ends here when its attempt is lost.
+
+        Answers the state it was in, None if there is no such job.
+        """
         job = self.find(job_id)
         if job is not None and job.state == "pending":
             self.connection.execute(
                 "UPDATE jobs SET state = 'cancelled', ended = ?, secrets = NULL WHERE id = ?", (self._clock(), job_id)
             )
+        elif job is not None and job.state == "running":
+            self.connection.execute("UPDATE jobs SET cancelled = 1 WHERE id = ?", (job_id,))
         return None if job is None else job.state
 
     def remove_waiting(self, job_ids: Iterable[str] | None = None) -> int:
@@ -210,7 +217,7 @@ class JobStore:
             raise JobStateError("only a job that failed can be retried", where=f"job {job_id}", got=job.state)
         self.connection.execute(
             "UPDATE jobs SET state = 'pending', deaths = 0, started = NULL, ended = NULL, outputs = '{}',"
-            " messages = '[]', error = NULL WHERE id = ?",
+            " messages = '[]', error = NULL, cancelled = 0 WHERE id = ?",
             (job_id,),
         )
         self.connection.execute("DELETE FROM files WHERE job = ?", (job_id,))

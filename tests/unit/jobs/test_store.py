@@ -114,6 +114,22 @@ def test_only_waiting_jobs_are_cancelled_in_the_store(store: JobStore) -> None:
     assert store.complete(running, DONE)
 
 
+def test_a_job_that_was_cancelled_while_it_ran_does_not_wait_again_when_its_worker_is_lost(store: JobStore) -> None:
+    for job_id in ("a", "b"):
+        store.enqueue(new_job(job_id))
+    first, second = store.claim("w"), store.claim("w")
+    assert first is not None
+    assert second is not None
+    assert [store.cancel("a"), store.cancel("b")] == ["running", "running"]
+    assert store.lost(first) == "cancelled"
+    assert store.recover() == []
+    assert [store.get(job_id).state for job_id in ("a", "b")] == ["cancelled", "cancelled"]
+    store.retry("a")
+    again = store.claim("w")
+    assert again is not None
+    assert store.lost(again) == "pending"
+
+
 def test_removed_jobs_leave_no_trace(store: JobStore) -> None:
     claimed(store, job_id="a")
     store.enqueue(new_job("b"))

@@ -29,6 +29,8 @@ class StoreMachine(RuleBasedStateMachine):
         self.store = JobStore(self.path)
         self.states: dict[str, str] = {}
         self.holder: dict[str, int] = {}
+        self.marked: set[str] = set()
+        """Jobs that were cancelled while they ran."""
         self.deaths: dict[str, int] = {}
         self.done_by: dict[str, list[int]] = {}
 
@@ -65,7 +67,8 @@ class StoreMachine(RuleBasedStateMachine):
             if held:
                 self.deaths[attempt.job.id] += blamed
                 over = blamed and self.deaths[attempt.job.id] >= MAX_DEATHS
-                self.states[attempt.job.id] = "quarantined" if over else "pending"
+                again = "cancelled" if attempt.job.id in self.marked else "pending"
+                self.states[attempt.job.id] = "quarantined" if over else again
 
     @rule(data=st.data())
     def cancel(self, data: st.DataObject) -> None:
@@ -74,13 +77,17 @@ class StoreMachine(RuleBasedStateMachine):
             assert self.store.cancel(job_id) == self.states[job_id]
             if self.states[job_id] == "pending":
                 self.states[job_id] = "cancelled"
+            elif self.states[job_id] == "running":
+                self.marked.add(job_id)
 
     @rule()
     def die_and_start_again(self) -> None:
         self.store.close()
         self.store = JobStore(self.path)
         self.store.recover()
-        self.states = {job: "pending" if state == "running" else state for job, state in self.states.items()}
+        for job, state in self.states.items():
+            if state == "running":
+                self.states[job] = "cancelled" if job in self.marked else "pending"
 
     def _holds(self, attempt: Attempt) -> bool:
         job_id, number = attempt.key
