@@ -24,8 +24,9 @@ from engine.foundation.logs import LogTail, set_up
 from engine.foundation.settings import Settings, settings_to_json
 from engine.jobs.child import Launch, Limits
 from engine.jobs.children import ChildExecutor
-from engine.jobs.committer import Committer
+from engine.jobs.committer import Committer, StoreUnavailableError
 from engine.jobs.dispatcher import JobEnded, Notice
+from engine.jobs.store import JobStore
 from engine.server.app import make_app
 from engine.server.config import ServerConfig
 from engine.server.gate import is_loopback
@@ -110,6 +111,8 @@ def configuration(options: argparse.Namespace) -> ServerConfig:
 async def _serve(
     options: argparse.Namespace, settings: Settings, config: ServerConfig, committer: Committer, logs: LogTail
 ) -> None:
+    told = _told_to_stop(config.drain_seconds)
+
     def forget_journal(notice: Notice) -> None:
         if isinstance(notice, JobEnded):
             remove_journal(settings.user, notice.job.id)
@@ -129,9 +132,8 @@ async def _serve(
     try:
         port = await _listen(runner, config)
         _tell_where(config, port)
-        waiting = await committer.do(lambda store: [job.id for jobs in store.queue() for job in jobs])
-        remove_stale_journals(settings.user, waiting)
-        grace = await _told_to_stop(config.drain_seconds)
+        await _tidy_journals(settings, committer)
+        grace = await told
         _log.info("stopping: jobs that run have %.0f s to finish, then they wait for the next start", grace)
         await app[STATE].dispatcher.drain(grace)
     finally:
@@ -177,8 +179,20 @@ def _tell_where(config: ServerConfig, port: int) -> None:
     sys.stdout.flush()
 
 
-async def _told_to_stop(grace: float) -> float:
-    """Wait for a signal. The seconds that running jobs are given: none at the keyboard, where somebody waits."""
+async def _tidy_journals(settings: Settings, committer: Committer) -> None:
+    """Remove the journals of jobs that have ended; in the store's thread, so that no job begins one meanwhile."""
+
+    def tidy(store: JobStore) -> None:
+        remove_stale_journals(settings.user, [job.id for jobs in store.queue() for job in jobs])
+
+    try:
+        await committer.do(tidy)
+    except (StoreUnavailableError, OSError) as error:
+        _log.warning("journals of jobs that have ended stay: %s", error)
+
+
+def _told_to_stop(grace: float) -> asyncio.Future[float]:
+    """From now on wait for a signal. The seconds for running jobs: none at the keyboard, where somebody waits."""
     told: asyncio.Future[float] = asyncio.get_running_loop().create_future()
 
     def stop(seconds: float) -> None:
@@ -189,4 +203,4 @@ async def _told_to_stop(grace: float) -> float:
     for number, seconds in ((signal.SIGTERM, grace), (signal.SIGINT, 0.0)):
         with contextlib.suppress(NotImplementedError):  # Windows: Ctrl-C ends the loop instead
             loop.add_signal_handler(number, stop, seconds)
-    return await told
+    return told
