@@ -93,7 +93,8 @@ def remove_stale_journals(user: Path, kept: Collection[str]) -> None:
 
 def last_number(folder: Path, stem: str) -> int:
     """The highest number of the files called `stem_NUMBER_...` in `folder`, 0 if there is none."""
-    return max((_number(item.name, stem) or 0 for item in folder.iterdir()), default=0)
+    with os.scandir(folder) as items:  # many times as fast as paths, and there may be tens of thousands
+        return max((_number(item.name, stem) or 0 for item in items), default=0)
 
 
 def _number(name: str, stem: str) -> int | None:
