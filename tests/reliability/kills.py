@@ -23,7 +23,8 @@ PATIENCE = 0.5
 
 def toy_prompt(random: Random) -> dict[str, Any]:
     """A small job: one to three files, with some steps before them in some."""
-    nodes: list[tuple[str, dict[str, Any]]] = [("Save", {"name": "a.png"})] * random.randint(1, 3)
+    name = f"{random.randrange(100)}/a.png"  # a hundred folders, since a saver looks through the whole of its own
+    nodes: list[tuple[str, dict[str, Any]]] = [("Save", {"name": name})] * random.randint(1, 3)
     if random.random() < 0.2:
         nodes.insert(0, ("Steps", {"count": random.randint(1, 8)}))
     return {str(i): {"class_type": t, "inputs": inputs} for i, (t, inputs) in enumerate(nodes, 1)}

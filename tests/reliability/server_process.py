@@ -27,7 +27,7 @@ GONE = (ClientError, ConnectionError, TimeoutError)
 
 
 class ServerProcess:
-    """Starts a server over `base`, again and again, on the port that the system chose first."""
+    """Starts a server over `base`, again and again, each time on a port that the system chooses."""
 
     def __init__(self, base: Path, *options: str, program: tuple[str, ...] = TOYS) -> None:
         self.base = base
@@ -53,7 +53,7 @@ class ServerProcess:
         env = os.environ | {kill_points.VARIABLE: str(self.kill_file), "PYTHONUNBUFFERED": "1"}
         with self.log.open("a") as log:
             self._process = subprocess.Popen(
-                [*self._argv, "--port", str(self.port)],
+                [*self._argv, "--port", "0"],  # a port of before may be taken, even by a client that tried to reach it
                 cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=log, text=True,
             )  # fmt: skip
         assert self._process.stdout is not None
@@ -139,7 +139,7 @@ def check_disk(base: Path, acknowledged: set[str]) -> dict[str, int]:
         data = (base / "output" / subfolder / filename).read_bytes()
         assert (len(data), sha256(data).hexdigest()) == (size, digest), (job, node, filename)
     made = Counter(
-        path.read_bytes().partition(b"\n")[0] for path in (base / "output").rglob("*") if not path.name.startswith(".")
+        path.read_bytes().partition(b"\n")[0] for path in (base / "output").rglob("*.png") if path.name[0] != "."
     )
     doubled = [name for name, count in made.items() if count > 1]
     assert not doubled, f"{len(doubled)} results were written twice: {doubled[:5]}"

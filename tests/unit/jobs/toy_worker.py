@@ -14,7 +14,6 @@ import json
 import os
 import sys
 import time
-from pathlib import Path
 from queue import SimpleQueue
 from threading import Event, Thread
 from typing import Any
@@ -112,7 +111,7 @@ def save(link: Link, node: str, inputs: dict[str, Any], stop: Event) -> Any:
     if not stores:
         return Saved(node, inputs["name"], "", "output", 1, "00", "image/png")
     data = f"{link.attempt[0]} {node}\n".encode() + b"x" * 20_000
-    made = stores["store"].save(data, Path(inputs["name"]).stem, ".png", "output")
+    made = stores["store"].save(data, inputs["name"].removesuffix(".png"), ".png", "output")
     return Saved(node, made.filename, made.subfolder, made.type, made.size, made.sha256, made.media_type)
 
 
