@@ -7,6 +7,7 @@ import contextlib
 from collections import OrderedDict, deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import count
 
 from aiohttp import web
 
@@ -26,14 +27,17 @@ class Client:
     socket: web.WebSocketResponse
     id: str
     wants_metadata: bool = False
-    _out: deque[tuple[str, str | bytes]] = field(default_factory=deque)
+    _out: deque[tuple[str, str | bytes, int]] = field(default_factory=deque)
     _some: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def send(self, kind: str, frame: str | bytes) -> None:
-        """Queue a frame. A status or a preview that is still waiting is of no use once a newer one comes."""
+    def send(self, kind: str, frame: str | bytes, number: int = 0) -> None:
+        """Queue a frame. A status or a preview that is still waiting is of no use once a newer one comes.
+
+        After a frame with a `number` the client is asked to confirm it, by a ping that its answer repeats.
+        """
         if self._out and kind in ("status", "preview") and self._out[-1][0] == kind:
             self._out.pop()
-        self._out.append((kind, frame))
+        self._out.append((kind, frame, number))
         self._some.set()
 
     async def deliver(self) -> None:
@@ -45,25 +49,41 @@ class Client:
                 if len(self._out) > MAX_WAITING:
                     await self.socket.close(code=CLOSED_TRY_AGAIN_LATER, message=b"too slow: connect again")
                     return
+                unconfirmed = 0
                 while self._out and not self.socket.closed:
-                    frame = self._out.popleft()[1]
+                    _, frame, number = self._out.popleft()
                     await (self.socket.send_str(frame) if isinstance(frame, str) else self.socket.send_bytes(frame))
+                    unconfirmed = number or unconfirmed
+                if unconfirmed and not self.socket.closed:
+                    await self.socket.ping(str(unconfirmed).encode())
 
 
 class Hub:
-    """All sockets by client id. Several may share an id, and all of them hear everything."""
+    """All sockets by client id. Several may share an id, and all of them hear everything.
+
+    A connection may be dead long before anybody notices, so final messages are kept until a socket has confirmed them.
+    """
 
     def __init__(self) -> None:
         self._clients: dict[str, list[Client]] = {}
-        self._missed: OrderedDict[str, deque[Message]] = OrderedDict()
+        self._missed: OrderedDict[str, deque[tuple[int, Message]]] = OrderedDict()
+        self._numbers = count(1)
 
     def __len__(self) -> int:
         return sum(map(len, self._clients.values()))
 
-    def join(self, client: Client) -> list[Message]:
-        """Add a socket. The final messages of its id's jobs that ended while nobody listened."""
+    def join(self, client: Client) -> list[tuple[int, Message]]:
+        """Add a socket. The final messages for its id that nobody has confirmed, with their numbers."""
         self._clients.setdefault(client.id, []).append(client)
-        return list(self._missed.pop(client.id, ()))
+        return list(self._missed.get(client.id, ()))
+
+    def confirm(self, client: Client, number: int) -> None:
+        """A socket has received the final messages up to a number."""
+        missed = self._missed.get(client.id, deque())
+        while missed and missed[0][0] <= number:
+            missed.popleft()
+        if not missed:
+            self._missed.pop(client.id, None)
 
     def leave(self, client: Client) -> None:
         """Remove a socket."""
@@ -74,14 +94,11 @@ class Hub:
             self._clients.pop(client.id, None)
 
     def send(self, message: Message, to: str | None, *, final: bool = False) -> None:
-        """Send a message to the sockets of a client (None: nobody). A final one is kept for a client that is away."""
+        """Send a message to the sockets of a client (None: nobody). A final one is kept until it is confirmed."""
         if to is None:
             return
-        clients = self._clients.get(to)
-        if clients:
-            _send(clients, message)
-        elif final:
-            self._keep(to, message)
+        number = self._keep(to, message) if final else 0
+        _send(self._clients.get(to, ()), message, number)
 
     def broadcast(self, message: Message) -> None:
         """Send a message to every socket."""
@@ -98,17 +115,19 @@ class Hub:
         closing = [client.socket.close(code=1001, message=b"the server ends") for client in self.clients()]
         await asyncio.gather(*closing, return_exceptions=True)
 
-    def _keep(self, client_id: str, message: Message) -> None:
-        self._missed.setdefault(client_id, deque(maxlen=MAX_MISSED)).append(message)
+    def _keep(self, client_id: str, message: Message) -> int:
+        number = next(self._numbers)
+        self._missed.setdefault(client_id, deque(maxlen=MAX_MISSED)).append((number, message))
         self._missed.move_to_end(client_id)
         while len(self._missed) > MAX_CLIENTS:
             self._missed.popitem(last=False)
+        return number
 
 
-def _send(clients: Iterable[Client], message: Message) -> None:
+def _send(clients: Iterable[Client], message: Message, number: int = 0) -> None:
     clients = list(clients)
     if clients:
         kind, data = message
         frame = json.dumps({"type": kind, "data": data})
         for client in clients:
-            client.send(kind, frame)
+            client.send(kind, frame, number)

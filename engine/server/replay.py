@@ -57,9 +57,11 @@ class Replay:
         events = [event for event in told.events if event["number"] > number]
         return Page(events, number >= told.dropped, told.ended)
 
-    async def more(self, job_id: str) -> None:
-        """Return when there may be more events of a job."""
+    async def more(self, job_id: str, after: int) -> None:
+        """Return when there may be events of a job with a higher number than `after`."""
         told = self._jobs.setdefault(job_id, _Told())
+        if told.ended or (told.events and told.events[-1]["number"] > after):
+            return  # they came while the caller was busy with those before
         flag = asyncio.Event()
         told.waiting.append(flag)
         try:

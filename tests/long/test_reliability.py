@@ -10,6 +10,7 @@ from tests.reliability.test_kills import kill
 from tests.reliability.test_power_loss import lose_power
 from tests.reliability.test_races import race
 from tests.reliability.test_signals import stop
+from tests.reliability.test_sockets import lose_connections
 
 pytestmark = pytest.mark.long
 
@@ -31,3 +32,7 @@ def test_a_hundred_signals_stop_the_server_and_lose_nothing(tmp_path: Path) -> N
 @pytest.mark.parametrize("seed", range(100, 110))
 def test_ten_thousand_cancels_in_any_interleaving_end_their_own_jobs(tmp_path: Path, seed: int) -> None:
     assert race(tmp_path, 1000, seed)["running"] > 50
+
+
+def test_a_thousand_dropped_sockets_hide_no_end_of_a_job(tmp_path: Path) -> None:
+    assert lose_connections(tmp_path, 1000)["done"] > 500

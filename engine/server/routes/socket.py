@@ -25,31 +25,39 @@ _log = logging.getLogger(__name__)
 async def listen(request: web.Request) -> web.StreamResponse:
     """Tell a client how things are, then everything that concerns it until it goes."""
     state = state_of(request)
-    socket = web.WebSocketResponse(heartbeat=HEARTBEAT_SECONDS, max_msg_size=MAX_MESSAGE, compress=False)
+    socket = web.WebSocketResponse(
+        heartbeat=HEARTBEAT_SECONDS, max_msg_size=MAX_MESSAGE, compress=False, autoping=False
+    )
     await socket.prepare(request)
     client = Client(socket, request.query.get("clientId", "")[:MAX_ID] or uuid4().hex)
     missed = state.hub.join(client)
-    for kind, data in _greeting(state, client, missed):
-        client.send(kind, json.dumps({"type": kind, "data": data}))
+    for number, (kind, data) in _greeting(state, client, missed):
+        client.send(kind, json.dumps({"type": kind, "data": data}), number)
     delivery = asyncio.create_task(client.deliver())
     try:
         first = True
         async for message in socket:
-            if first and message.type is WSMsgType.TEXT:
-                _negotiate(state, client, message.data)
-            first = False
+            if message.type is WSMsgType.PING:
+                await socket.pong(message.data)
+            elif message.type is WSMsgType.PONG:
+                if message.data.isdigit():
+                    state.hub.confirm(client, int(message.data))
+            else:
+                if first and message.type is WSMsgType.TEXT:
+                    _negotiate(state, client, message.data)
+                first = False
     finally:
         state.hub.leave(client)
         delivery.cancel()
     return socket
 
 
-def _greeting(state: State, client: Client, missed: list[Message]) -> list[Message]:
+def _greeting(state: State, client: Client, missed: list[tuple[int, Message]]) -> list[tuple[int, Message]]:
     """The status, what ended while the client was away, and the node at work if a job of its runs."""
-    messages = [wire.status(state.broadcast.remaining, client.id), *missed]
+    messages = [(0, wire.status(state.broadcast.remaining, client.id)), *missed]
     running, node = state.broadcast.running_node(client.id)
     if running and node is not None:
-        messages.append(("executing", {"node": node}))
+        messages.append((0, ("executing", {"node": node})))
     return messages
 
 

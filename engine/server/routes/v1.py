@@ -113,7 +113,7 @@ async def get_events(request: web.Request) -> web.StreamResponse:
     page = await _page(request, after)
     if wait and not page.events and not page.ended:
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(state_of(request).replay.more(request.match_info["id"]), wait)
+            await asyncio.wait_for(state_of(request).replay.more(request.match_info["id"], after), wait)
         page = await _page(request, after)
     return json_answer({"events": page.events, "complete": page.complete, "ended": page.ended})
 
@@ -203,7 +203,7 @@ async def _stream(request: web.Request, after: int) -> web.StreamResponse:
                 after = event["number"]
             if page.ended:
                 break
-            more = asyncio.create_task(state_of(request).replay.more(request.match_info["id"]))
+            more = asyncio.create_task(state_of(request).replay.more(request.match_info["id"], after))
             await asyncio.wait({more, reader}, return_when=asyncio.FIRST_COMPLETED)
             more.cancel()
             page = await _page(request, after)
