@@ -111,18 +111,16 @@ def save(link: Link, node: str, inputs: dict[str, Any], stop: Event) -> Any:
     if not stores:
         return Saved(node, inputs["name"], "", "output", 1, "00", "image/png")
     data = f"{link.attempt[0]} {node}\n".encode() + b"x" * 20_000
-    made = stores["store"].save(data, inputs["name"].removesuffix(".png"), ".png", "output")
+    try:
+        made = stores["store"].save(data, inputs["name"].removesuffix(".png"), ".png", "output")
+    except StoreError as error:
+        return Failed("user", str(error), type(error).__name__, node, "Save", code=error.code)
     return Saved(node, made.filename, made.subfolder, made.type, made.size, made.sha256, made.media_type)
 
 
 def full(link: Link, node: str, inputs: dict[str, Any], stop: Event) -> Any:
-    failing = mock.patch("os.fsync", side_effect=OSError(errno.ENOSPC, "No space left on device"))
-    try:
-        with failing:
-            stores["store"].save(b"x", "full", ".png", "output")
-    except StoreError as error:
-        return Failed("user", str(error), type(error).__name__, node, "Full", code=error.code)
-    return None
+    with mock.patch("os.fsync", side_effect=OSError(errno.ENOSPC, "No space left on device")):
+        return save(link, node, {"name": "full.png"}, stop)
 
 
 def spin(link: Link, node: str, inputs: dict[str, Any], stop: Event) -> None:
