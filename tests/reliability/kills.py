@@ -33,12 +33,16 @@ def toy_prompt(random: Random) -> dict[str, Any]:
 class Killing:
     """One run: clients, a killer, and a log of what was acknowledged."""
 
-    def __init__(self, server: ServerProcess, kills: int, seed: int, prompt: Any = toy_prompt) -> None:
+    def __init__(
+        self, server: ServerProcess, kills: int, seed: int, prompt: Any = toy_prompt, *, places: bool = True
+    ) -> None:
+        """`places`: also kill at chosen places, which only the toys know."""
         self.server = server
         self.kills = kills
         self.by: Counter[str] = Counter()
         self._random = Random(seed)
         self._prompt = prompt
+        self._ways = ("server", "worker", *("server place", "worker place", "worker place")[: 3 * places])
         self._over = asyncio.Event()
         self._log = (server.base / "acknowledged.log").open("a")
 
@@ -68,7 +72,7 @@ class Killing:
         )
 
     async def _kill_one(self) -> None:
-        way = self._random.choice(("server", "worker", "server place", "worker place", "worker place"))
+        way = self._random.choice(self._ways)
         if way == "server":
             await self.server.kill()
         elif way == "worker":

@@ -31,7 +31,11 @@ def test_a_full_disk_fails_its_job_by_name_and_the_queue_goes_on(tmp_path: Path)
             return await ended(server, client, "full"), await ended(server, client, "next")
 
     full, following = asyncio.run(whole())
-    assert (full["state"], full["error"]["type"], full["error"]["exception"]) == ("failed", "disk_full", "DiskFullError")
+    assert (full["state"], full["error"]["type"], full["error"]["exception"]) == (
+        "failed",
+        "disk_full",
+        "DiskFullError",
+    )
     assert following["state"] == "done"
     assert not list((tmp_path / "output").rglob("*.part"))
 
@@ -40,7 +44,9 @@ def test_a_full_disk_fails_its_job_by_name_and_the_queue_goes_on(tmp_path: Path)
 def small_disk(place: Path) -> Iterator[None]:
     """A file system of 64 KiB at `place`; skips where none can be mounted."""
     place.mkdir(parents=True)
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", place], capture_output=True, check=False)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", place], capture_output=True, check=False
+    )
     if mounted.returncode != 0:
         pytest.skip("a file system cannot be mounted here")
     try:
