@@ -20,6 +20,7 @@ from engine.server.config import ServerConfig
 from engine.server.errors import Handler, errors_as_answers
 from engine.server.gate import gate, guard
 from engine.server.hub import Hub
+from engine.server.limits import limits
 from engine.server.metrics import Metrics
 from engine.server.node_types import NodeTypes
 from engine.server.numbers import Numbers
@@ -31,6 +32,7 @@ from engine.store.listing import Listing
 
 _FAMILIES = (queue, history, nodes, files, userdata, models, templates, system, socket)
 _STALL_SECONDS = 0.25
+_DECODERS = 2
 _log = logging.getLogger(__name__)
 
 
@@ -45,7 +47,11 @@ def make_app(
     logs: LogTail | None = None,
 ) -> web.Application:
     """The application over a job store and an executor. `read_specs` gives the node types if they are known yet."""
-    app = web.Application(middlewares=[errors_as_answers, gate(config)], client_max_size=config.max_upload_bytes)
+    app = web.Application(
+        middlewares=[errors_as_answers, gate(config), limits(config.max_upload_bytes)],
+        client_max_size=config.max_upload_bytes,
+        handler_args={"auto_decompress": False},  # also of a body that is refused: aiohttp reads it to its end
+    )
     listing = Listing(folders(settings))
     dispatcher, hub = Dispatcher(committer, executor), Hub()
     state = State(
@@ -61,6 +67,7 @@ def make_app(
         broadcast=Broadcast(hub),
         numbers=Numbers(),
         logs=logs or LogTail(),
+        decoding=asyncio.Semaphore(_DECODERS),
     )
     dispatcher.listeners += [*listeners, state.replay, state.metrics, state.broadcast]
     app[STATE] = state

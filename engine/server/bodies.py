@@ -9,6 +9,7 @@ from aiohttp import web
 
 from engine.foundation import json
 from engine.server.answers import RequestError
+from engine.server.limits import MAX_VALUES, TooLargeError
 
 _PARSED_ASIDE = 256 * 1024  # larger bodies are parsed in a thread, so that other requests go on
 
@@ -18,6 +19,8 @@ async def json_object(request: web.Request) -> dict[str, Any]:
     body = await request.read()
     if not body.strip():
         return {}
+    if body.count(b",") > MAX_VALUES:
+        raise TooLargeError("the body has too many values", where="$", expected=f"at most {MAX_VALUES}")
     value = await asyncio.to_thread(json.parse, body) if len(body) > _PARSED_ASIDE else json.parse(body)
     if not isinstance(value, dict):
         raise RequestError("the body is no JSON object", where="$", got=type(value).__name__, expected="an object")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 
 from aiohttp import web
@@ -36,6 +37,8 @@ class State:
     broadcast: Broadcast
     numbers: Numbers
     logs: LogTail
+    decoding: asyncio.Semaphore
+    """Held while large pictures are decoded, which takes much memory."""
 
 
 STATE = web.AppKey("state", State)

@@ -12,7 +12,7 @@ import yaml
 
 from engine.foundation.errors import EaselError
 from engine.foundation.settings import Settings
-from engine.store.confine import annotation, resolve
+from engine.store.confine import LongNameError, annotation, resolve
 
 WEIGHTS = frozenset({".safetensors", ".sft", ".ckpt", ".pt", ".pth", ".bin"})
 PICTURES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tiff"})
@@ -101,12 +101,15 @@ class Folders:
             name, place = annotation(name)
             kind = place or kind
         for root in self.roots.get(kind, ()):
-            path = resolve(root, name, links_may_leave=kind not in PLACES)
-            if path.is_file():
+            try:
+                path = resolve(root, name, links_may_leave=kind not in PLACES)
+            except LongNameError:
+                break
+            if _is_file(path):
                 return path
         known = self.list(kind)
         hint = f"There are: {', '.join(known[:10])}." if known else f"Put files into models/{kind}."
-        raise FolderError(f"there is no such file in {kind}", got=name, hint=hint)
+        raise FolderError(f"there is no such file in {kind}", got=name[:80], hint=hint)
 
     def _has(self, kind: str, name: str) -> bool:
         try:
@@ -118,9 +121,9 @@ class Folders:
         """A token that changes with the file: its path, size, time of change and inode. Empty if it does not exist."""
         try:
             path = self.find(kind, name)
-        except EaselError:
+            stat = path.stat()
+        except (EaselError, OSError):
             return ""
-        stat = path.stat()
         return f"{path}|{stat.st_size}|{stat.st_mtime_ns}|{stat.st_ino}"
 
 
@@ -178,6 +181,13 @@ def _kinds_searching(folder: str) -> Sequence[str]:
 
 def _expanded(text: str) -> Path:
     return Path(os.path.expandvars(text)).expanduser()
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a folder on the way that may not be looked into
+        return False
 
 
 def _suffixes(kind: str) -> frozenset[str]:

@@ -13,10 +13,12 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
 
-from engine.store.png_metadata import PictureError
+from engine.store.png_metadata import SIGNATURE, PictureError, refuse_chunk_flood
 
 MAX_PIXELS = 100_000_000
 PNG_LEVEL = 4
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "AVIF", "TIFF")
+"""A header in any other format is not even looked at: Pillow would run another program for some of them."""
 
 
 class PictureTooLargeError(PictureError):
@@ -33,8 +35,11 @@ def open_picture(path: Path, max_pixels: int = MAX_PIXELS) -> Image.Image:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            data = path.read_bytes()
+            if data.startswith(SIGNATURE):
+                refuse_chunk_flood(data, path.name)
             # from memory: Pillow leaves the file open where decoding fails or frames are still to come
-            picture: Image.Image = Image.open(io.BytesIO(path.read_bytes()))
+            picture: Image.Image = Image.open(io.BytesIO(data), formats=FORMATS)
         if picture.width * picture.height > max_pixels:
             raise _too_large(path, f"{picture.width} x {picture.height}", max_pixels)
         picture.load()

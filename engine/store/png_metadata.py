@@ -12,6 +12,8 @@ from engine.foundation.errors import EaselError
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 MAX_TEXT = 32 * 2**20
+MAX_CHUNKS = 65_536
+"""A picture of the largest size that is opened has about 50,000 chunks of the 8 KiB that libpng writes."""
 
 
 class PictureError(EaselError):
@@ -48,11 +50,21 @@ def png_size(path: Path) -> tuple[int, int]:
     raise _damaged(path)
 
 
+def refuse_chunk_flood(data: bytes, where: str) -> None:
+    """Raise `PictureError` for a PNG file with chunks without end; Pillow looks at every one of them."""
+    place = len(SIGNATURE)
+    for _ in range(MAX_CHUNKS):
+        if place + 8 > len(data) or data[place + 4 : place + 8] == b"IEND":
+            return
+        place += 12 + int.from_bytes(data[place : place + 4])
+    raise _flooded(where)
+
+
 def _chunks(file: BinaryIO, path: Path, max_bytes: int) -> Iterator[tuple[bytes, bytes]]:
     """Type and data of each chunk; the data of chunks that hold no text is skipped."""
     if file.read(8) != SIGNATURE:
         raise PictureError("this is no PNG file", where=path.name)
-    while True:
+    for _ in range(MAX_CHUNKS):
         header = file.read(8)
         if len(header) < 8:
             raise _damaged(path)
@@ -69,6 +81,7 @@ def _chunks(file: BinaryIO, path: Path, max_bytes: int) -> Iterator[tuple[bytes,
             file.seek(4, 1)
         else:
             file.seek(length + 4, 1)
+    raise _flooded(path.name)
 
 
 def _text(kind: bytes, data: bytes, limit: int, path: Path) -> tuple[str, str] | None:
@@ -103,6 +116,10 @@ def _inflate(data: bytes, limit: int, path: Path) -> bytes:
     if stream.unconsumed_tail:
         raise PictureError("a text chunk is too large", where=path.name, expected=f"at most {limit} bytes")
     return text
+
+
+def _flooded(where: str) -> PictureError:
+    return PictureError("this PNG file has too many chunks", where=where, expected=f"at most {MAX_CHUNKS}")
 
 
 def _damaged(path: Path) -> PictureError:

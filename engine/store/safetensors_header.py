@@ -76,9 +76,11 @@ def read_header(path: Path) -> FileHeader:
     if not isinstance(content, dict):
         raise FileFormatError("the header of this file is damaged", where=path.name, expected="an object")
     metadata = content.pop("__metadata__", None) or {}
+    if not isinstance(metadata, dict):
+        raise FileFormatError("the header of this file is damaged", where=f"{path.name}, __metadata__")
     tensors = {name: _tensor(name, entry, path) for name, entry in content.items()}
     _check_layout(tensors, size - 8 - length, path)
-    return FileHeader(tensors, {str(key): str(value) for key, value in dict(metadata).items()})
+    return FileHeader(tensors, {str(key): str(value) for key, value in metadata.items()})
 
 
 def _tensor(name: str, entry: Any, path: Path) -> TensorInfo:

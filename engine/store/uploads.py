@@ -28,8 +28,6 @@ from engine.store.png_metadata import SIGNATURE, PictureError, read_text_chunks
 from engine.store.views import eight_bit
 
 _CHUNK = 2**20
-_MAX_PART = 255  # bytes of one part of a path, on every file system in use
-_MAX_PATH = 2048  # bytes; systems allow 4096 with the folder
 
 
 class NameTakenError(EaselError):
@@ -54,9 +52,9 @@ def store_upload(source: BinaryIO, root: Path, subfolder: str, name: str, *, ove
     `DiskFullError`, or `StoreError`.
     """
     given = _joined(subfolder, name)
-    target, wanted = inside(root, given), PurePosixPath(given)
+    target, wanted = resolve(root, given), PurePosixPath(given)
     subfolder = "" if wanted.parent == PurePosixPath() else str(wanted.parent)
-    folder = inside(root, subfolder) if subfolder else root.resolve()
+    folder = resolve(root, subfolder) if subfolder else root.resolve()
     with storing(wanted.name), _aside(folder, source) as partial:
         if overwrite:
             partial.replace(target)
@@ -78,18 +76,6 @@ def masked(upload: Path, original: Path) -> bytes:
         raise PictureError("the mask is not as large as its picture", where=original.name, expected=expected, got=got)
     pixels = np.dstack([np.asarray(picture), np.asarray(mask.getchannel("A"))])
     return encode_png(pixels, _texts(original))
-
-
-def inside(root: Path, name: str) -> Path:
-    """`confine.resolve` for names that strangers choose: also none that a disk cannot hold. Raises `PathError`."""
-    try:
-        parts = name.encode().split(b"/")
-        path = resolve(root, name)
-    except (UnicodeEncodeError, RuntimeError, OSError) as error:  # RuntimeError: links that go round in a circle
-        raise PathError("this name is not allowed", got=ascii(name[:80])) from error
-    if any(len(part) > _MAX_PART for part in parts) or sum(map(len, parts)) > _MAX_PATH:
-        raise PathError("this name is too long", expected=f"parts of at most {_MAX_PART} bytes", got=name[:80])
-    return path
 
 
 def claim(partial: Path, path: Path) -> None:
@@ -149,7 +135,7 @@ def _claim_free(partial: Path, folder: Path, name: str) -> str:
     stem, suffix = PurePosixPath(name).stem, PurePosixPath(name).suffix
     for number in count():
         chosen = name if number == 0 else f"{stem} ({number}){suffix}"
-        path = inside(folder, chosen)  # each of them: a link of that name may lead elsewhere
+        path = resolve(folder, chosen)  # each of them: a link of that name may lead elsewhere
         try:
             claim(partial, path)
             return chosen

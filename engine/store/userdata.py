@@ -13,9 +13,9 @@ from engine.foundation import json
 from engine.foundation.errors import EaselError
 from engine.foundation.json import JsonError
 from engine.foundation.settings import Settings
-from engine.store.confine import PathError
+from engine.store.confine import PathError, resolve
 from engine.store.durable import sync_folder, write_durably
-from engine.store.uploads import claim, inside, make_folder, storing
+from engine.store.uploads import claim, make_folder, storing
 
 SETTINGS_FILE = "comfy.settings.json"
 _settings_lock = Lock()  # holds nothing itself: the state is the file, and every writer of this process is to wait
@@ -61,7 +61,7 @@ def list_entries(root: Path, folder: str) -> list[FileInfo]:
 
 def find_file(root: Path, name: str) -> Path:
     """The file called `name`. Raises `PathError` or `MissingFileError`."""
-    path = inside(root, name)
+    path = resolve(root, name)
     if not path.is_file():
         raise _missing("file", name)
     return path
@@ -72,7 +72,7 @@ def write_file(root: Path, name: str, data: bytes, *, overwrite: bool = True) ->
 
     Raises `PathError`, `NameTakenError` if there is such a file and `overwrite` is off, `DiskFullError`, `StoreError`.
     """
-    path = inside(root, name)
+    path = resolve(root, name)
     with storing(name):
         make_folder(path.parent)
         if overwrite:
@@ -84,7 +84,7 @@ def write_file(root: Path, name: str, data: bytes, *, overwrite: bool = True) ->
 
 def move_file(root: Path, name: str, to: str, *, overwrite: bool = True) -> FileInfo:
     """Give the file called `name` the name `to`. Raises as `find_file` and `write_file`."""
-    source, target = find_file(root, name), inside(root, to)
+    source, target = find_file(root, name), resolve(root, to)
     with storing(to):
         make_folder(target.parent)
         try:
@@ -128,7 +128,7 @@ def change_settings(root: Path, changes: Mapping[str, Any]) -> None:
 
 
 def _folder(root: Path, name: str) -> Path:
-    folder = inside(root, name) if name else root.resolve()
+    folder = resolve(root, name) if name else root.resolve()
     if name and not folder.is_dir():
         raise _missing("folder", name)
     return folder
@@ -152,7 +152,7 @@ def _infos(start: Path, paths: Iterable[Path]) -> Iterator[FileInfo]:
     """What can be asked for by its name: nothing hidden, no links that lead out, no names that are no text."""
     for path in paths:
         try:
-            if not path.name.startswith(".") and inside(start, path.relative_to(start).as_posix()):
+            if not path.name.startswith(".") and resolve(start, path.relative_to(start).as_posix()):
                 yield _info(start, path)
         except (PathError, OSError):
             continue  # or it is gone meanwhile

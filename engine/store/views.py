@@ -11,10 +11,11 @@ from typing import Literal
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from engine.store.pictures import MAX_PIXELS, PNG_LEVEL, PictureTooLargeError, open_picture
+from engine.store.pictures import FORMATS, MAX_PIXELS, PNG_LEVEL, PictureTooLargeError, open_picture
 from engine.store.png_metadata import SIGNATURE, PictureError
 
-_FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "AVIF", "TIFF")  # a header in any other format is not even looked at
+LARGE_PIXELS = 8_000_000
+"""From so many pixels on a rendering takes seconds and hundreds of megabytes, so that few may run at once."""
 _LONGEST_SIDE = {"WEBP": 16_383, "JPEG": 65_500}  # what the formats can hold (Pillow's JPEG stops at 65,500)
 _DEFAULT_QUALITY = 90
 
@@ -52,12 +53,20 @@ def requested_view(preview: str | None, channel: str | None) -> View | None:
     return View("JPEG" if is_jpeg else "WEBP", min(max(quality, 1), 100), chosen)
 
 
-def refuse_too_large(path: Path, max_pixels: int = MAX_PIXELS) -> None:
-    """Raise `PictureTooLargeError` for a picture whose header tells of more than `max_pixels`.
+def pixels(path: Path, max_pixels: int = MAX_PIXELS) -> int:
+    """How many pixels the header of a picture tells of, 0 for a file that is no picture. Nothing is decoded.
 
-    Nothing is decoded. A file that is no picture passes: it is nothing that would be blown up.
+    Raises `PictureTooLargeError` for more than `max_pixels`.
     """
-    _known_picture(path, max_pixels)
+    try:
+        width, height = _png_size(path) or _size(path)
+    except Image.DecompressionBombError as error:
+        raise _too_large(path, "far more", max_pixels) from error
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, EOFError):
+        return 0
+    if width * height > max_pixels:
+        raise _too_large(path, f"{width} x {height}", max_pixels)
+    return width * height
 
 
 def render(path: Path, view: View, max_pixels: int = MAX_PIXELS) -> Rendering:
@@ -65,8 +74,8 @@ def render(path: Path, view: View, max_pixels: int = MAX_PIXELS) -> Rendering:
 
     A picture of more than `max_pixels` is refused by its header (`PictureTooLargeError`).
     """
-    if not _known_picture(path, max_pixels):  # before `open_picture` reads the whole file, which may be a long video
-        raise PictureError("this is no picture that can be shown", where=path.name, expected=", ".join(_FORMATS))
+    if not pixels(path, max_pixels):  # before `open_picture` reads the whole file, which may be a long video
+        raise PictureError("this is no picture that can be shown", where=path.name, expected=", ".join(FORMATS))
     picture = open_picture(path, max_pixels)
     try:
         return _encoded(_channels(eight_bit(picture), view), view)
@@ -86,18 +95,6 @@ def eight_bit(picture: Image.Image) -> Image.Image:
     return converted
 
 
-def _known_picture(path: Path, max_pixels: int) -> bool:
-    try:
-        size = _png_size(path) or _size(path)
-    except Image.DecompressionBombError as error:
-        raise _too_large(path, "far more", max_pixels) from error
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, EOFError):
-        return False
-    if size[0] * size[1] > max_pixels:
-        raise _too_large(path, f"{size[0]} x {size[1]}", max_pixels)
-    return True
-
-
 def _png_size(path: Path) -> tuple[int, int] | None:
     """Width and height by the first 24 bytes: Pillow reads all chunks before the pixels, which may be millions."""
     with path.open("rb") as file:
@@ -110,7 +107,7 @@ def _png_size(path: Path) -> tuple[int, int] | None:
 def _size(path: Path) -> tuple[int, int]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        with Image.open(path, formats=_FORMATS) as picture:
+        with Image.open(path, formats=FORMATS) as picture:
             return picture.size
 
 

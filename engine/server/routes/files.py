@@ -7,29 +7,28 @@ import io
 import re
 import tempfile
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, ClassVar
+from typing import IO, Any
 
 from aiohttp import BodyPartReader, MultipartReader, web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from engine.foundation import json
-from engine.foundation.errors import EaselError
 from engine.foundation.settings import Settings
 from engine.server.answers import RequestError, community_error, json_answer
 from engine.server.errors import Handler
+from engine.server.limits import FRAMING, too_large
 from engine.server.state import state_of
 from engine.store import media, uploads, views
-from engine.store.confine import PathError, annotation, resolve
+from engine.store.confine import LongNameError, PathError, annotation, resolve
 from engine.store.folders import PLACES, FolderError, Folders
 from engine.store.safetensors_header import FileFormatError, read_header
 
 MAX_PARTS = 16
 MAX_FIELD_BYTES = 64 * 1024
 _CHUNK = 2**20
-_FRAMING = 2 * 2**20  # what boundaries, part headers and text fields may add to an upload
 _FIELDS = frozenset({"type", "subfolder", "overwrite", "original_ref"})
 _ABSOLUTE = re.compile(r'filename\s*=\s*"\s*[/\\]', re.IGNORECASE)
 _SAFETY: Mapping[str, str] = {
@@ -57,12 +56,6 @@ class _PlainFile(web.FileResponse):
         return super()._make_response(request, "")
 
 
-class UploadTooLargeError(EaselError):
-    """An upload of more bytes than are taken."""
-
-    code: ClassVar[str] = "too_large"
-
-
 def file_answer(path: Path, media_type: str, *, inline: bool) -> web.StreamResponse:
     """The file at `path`; what is not `inline` a browser saves, and does not look at."""
     return _PlainFile(path, headers=content_headers(path.name, media_type, inline=inline))
@@ -85,10 +78,12 @@ async def view(request: web.Request) -> web.StreamResponse:
     except PathError as error:
         return community_error(error.code, error.message, details=str(error), status=403)
     wanted = views.requested_view(query.get("preview"), query.get("channel"))
-    path, rendering = await asyncio.to_thread(_look, folder, filename, wanted)
-    if rendering is None:
+    path, pixels = await asyncio.to_thread(_look, folder, filename, checked=wanted is not None)
+    if wanted is None:
         shown = media.inline_type(path.name)
         return file_answer(path, shown or media.BYTES, inline=shown is not None)
+    async with _decoding(request, pixels):
+        rendering = await asyncio.to_thread(views.render, path, wanted)
     headers = content_headers(path.name, rendering.media_type, inline=True)
     return web.Response(body=rendering.data, headers=headers)
 
@@ -101,7 +96,7 @@ async def upload_image(request: web.Request) -> web.StreamResponse:
 
 async def upload_mask(request: web.Request) -> web.StreamResponse:
     """Store the picture `original_ref` with the alpha channel of the part `image`."""
-    async with _form(request) as form:
+    async with _form(request) as form, state_of(request).decoding:
         return await asyncio.to_thread(_store_masked, state_of(request).settings, form, _filename(form))
 
 
@@ -126,23 +121,29 @@ def _root(settings: Settings, place: str) -> Path:
 
 
 def _subfolder(root: Path, name: str) -> Path:
-    return uploads.inside(root, name.rstrip("/") or "/") if name else root
+    return resolve(root, name.rstrip("/") or "/") if name else root
 
 
-def _look(folder: Path, name: str, wanted: views.View | None) -> tuple[Path, views.Rendering | None]:
-    """The file and, if it is to be shown otherwise than it is, its rendering. Raises `EaselError`."""
+def _decoding(request: web.Request, pixels: int) -> AbstractAsyncContextManager[None]:
+    """Large pictures are decoded a few at a time; others go past them."""
+    return state_of(request).decoding if pixels > views.LARGE_PIXELS else nullcontext()
+
+
+def _look(folder: Path, name: str, *, checked: bool) -> tuple[Path, int]:
+    """The file, and how many pixels it has if it is a picture. Raises `EaselError`, also for too many pixels.
+
+    They are counted if the file is to be decoded (`checked`) or if a browser would do that.
+    """
     try:
-        path = uploads.inside(folder, name)
+        path = resolve(folder, name)
+    except LongNameError:
+        raise _missing(name) from None
     except PathError:
         resolve(folder, name, links_may_leave=True)  # raises again for a bad name; else a link leads out, which is
         raise _missing(name) from None  # no file of ours, and what it leads to is not to be told
     if not path.is_file():
         raise _missing(name)
-    if wanted is not None:
-        return path, views.render(path, wanted)
-    if media.is_shown_picture(path.name):
-        views.refuse_too_large(path)
-    return path, None
+    return path, views.pixels(path) if checked or media.is_shown_picture(path.name) else 0
 
 
 def _missing(name: str) -> FolderError:
@@ -179,7 +180,7 @@ def _original(settings: Settings, reference: str) -> Path:
         expected = "an object of the texts filename, subfolder, type"
         raise RequestError("this refers to no picture", where="original_ref", expected=expected)
     name, place = annotation(filename)
-    return _look(_subfolder(_root(settings, place or kind or "output"), subfolder), name, None)[0]
+    return _look(_subfolder(_root(settings, place or kind or "output"), subfolder), name, checked=True)[0]
 
 
 def _metadata(folders: Folders, kind: str, name: str) -> Mapping[str, str]:
@@ -187,7 +188,7 @@ def _metadata(folders: Folders, kind: str, name: str) -> Mapping[str, str]:
         raise _missing(name)
     try:
         metadata = read_header(folders.find(kind, name)).metadata
-    except (FileFormatError, OSError, TypeError, ValueError) as error:  # of a `__metadata__` that is no object
+    except (FileFormatError, OSError) as error:
         raise _missing(name) from error
     if not metadata:
         raise FolderError("this file says nothing of itself", got=name[:80])
@@ -198,7 +199,7 @@ def _newest_first(root: Path) -> list[str]:
     times: dict[str, int] = {}
     for item in root.iterdir() if root.is_dir() else ():
         try:
-            path = uploads.inside(root, item.name)  # what cannot be viewed by its name is not listed either
+            path = resolve(root, item.name)  # what cannot be viewed by its name is not listed either
             if path.is_file() and not item.name.startswith("."):
                 times[item.name] = path.stat().st_mtime_ns
         except (PathError, OSError):
@@ -212,8 +213,8 @@ async def _form(request: web.Request) -> AsyncIterator[_Form]:
     limit = state_of(request).config.max_upload_bytes
     if not request.content_type.startswith("multipart/"):
         raise RequestError("the body is no form", where="Content-Type", expected="multipart/form-data")
-    if (request.content_length or 0) > limit + _FRAMING:
-        raise _too_large(limit)
+    if (request.content_length or 0) > limit + FRAMING:
+        raise too_large(limit)
     file = await asyncio.to_thread(_spool, state_of(request).settings.temp)
     try:
         form = _Form(file)
@@ -237,6 +238,8 @@ async def _read_parts(reader: MultipartReader, form: _Form, limit: int) -> None:
         parts += 1
         if parts > MAX_PARTS or not isinstance(part, BodyPartReader):
             raise RequestError("the form is not a plain one", expected=f"at most {MAX_PARTS} parts, none nested")
+        if "Content-Encoding" in part.headers:  # forms know no such thing, and it may unpack to gigabytes
+            raise RequestError("a part of the form is compressed", where=str(part.name)[:80])
         if part.name in _FIELDS:
             form.fields.setdefault(part.name, await _text(part))
             continue
@@ -246,7 +249,7 @@ async def _read_parts(reader: MultipartReader, form: _Form, limit: int) -> None:
         async for chunk in _chunks(part):
             taken += len(chunk)
             if taken > limit:
-                raise _too_large(limit)
+                raise too_large(limit)
             if is_file:
                 await asyncio.to_thread(form.file.write, chunk)
 
@@ -275,10 +278,6 @@ async def _chunks(part: BodyPartReader) -> AsyncIterator[bytes]:
             yield bytes(waiting)
             waiting.clear()
     yield bytes(waiting)
-
-
-def _too_large(limit: int) -> UploadTooLargeError:
-    return UploadTooLargeError("this upload is too large", expected=f"at most {limit} bytes")
 
 
 ROUTES: list[tuple[str, str, Handler]] = [

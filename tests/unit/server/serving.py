@@ -70,6 +70,7 @@ def served(
         taken = ServerConfig(**config)
         app = web.Application(middlewares=[errors_as_answers], client_max_size=taken.max_upload_bytes)
         parts = {"settings": settings, "config": taken, "folders": Listing(folders(settings))}
+        parts["decoding"] = asyncio.Semaphore(2)
         app[STATE] = State(**{item.name: parts.get(item.name) for item in fields(State)})  # the others are not asked
         for method, path, handler in routes:
             app.router.add_route(method, path, handler)

@@ -56,3 +56,19 @@ def test_plain_names_and_subfolders_are_fine(tmp_path: Path) -> None:
 )
 def test_annotations_name_the_folder(name: str, parts: tuple[str, str | None]) -> None:
     assert annotation(name) == parts
+
+
+@pytest.mark.parametrize("name", ["\ud800.png", "a\udfff", "x" * 256, "é" * 128, "/".join(["y" * 250] * 9)])
+def test_what_no_disk_can_hold_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(PathError):
+        resolve(tmp_path, name)
+
+
+def test_links_that_go_round_in_a_circle_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "one").symlink_to(tmp_path / "two")
+    (tmp_path / "two").symlink_to(tmp_path / "one")
+    for name in ("one", "one/x.png"):
+        with pytest.raises(PathError):
+            resolve(tmp_path, name)
+    with pytest.raises(PathError):
+        resolve(tmp_path / "one", "x.png")

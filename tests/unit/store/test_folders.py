@@ -110,3 +110,20 @@ def test_an_upload_in_a_subfolder_and_a_result_are_accepted_but_not_listed(tmp_p
         assert name in offered
     for name in ("../secret.png", "c.png", "notes.txt", "sub/../../secret.png", "/etc/hostname", "", "c.png [temp]", 5):
         assert name not in offered
+
+
+@pytest.mark.parametrize("kind", ["input", "checkpoints"])
+def test_a_name_that_no_disk_can_hold_is_a_missing_file(tmp_path: Path, kind: str) -> None:
+    with pytest.raises(FolderError):
+        folders(settings_under(tmp_path)).find(kind, "x" * 300)
+    assert folders(settings_under(tmp_path)).fingerprint(kind, "x" * 300) == ""
+
+
+@pytest.mark.parametrize("kind", ["input", "checkpoints"])
+def test_a_link_to_itself_is_no_file(tmp_path: Path, kind: str) -> None:
+    found = folders(settings_under(tmp_path))
+    root = found.roots[kind][0]
+    root.mkdir(parents=True)
+    (root / "loop.png").symlink_to(root / "loop.png")
+    with pytest.raises((FolderError, PathError)):
+        found.find(kind, "loop.png")

@@ -13,7 +13,7 @@ from PIL import Image
 
 from engine.store.pictures import PictureTooLargeError
 from engine.store.png_metadata import PictureError
-from engine.store.views import Rendering, View, refuse_too_large, render, requested_view
+from engine.store.views import Rendering, View, pixels, render, requested_view
 from tests.unit.server.serving import huge_png, png
 
 
@@ -103,7 +103,7 @@ def test_a_huge_picture_is_refused_by_its_header_at_once(tmp_path: Path) -> None
     path.write_bytes(huge_png())
     begin = time.process_time()
     with pytest.raises(PictureTooLargeError, match="too large to show"):
-        refuse_too_large(path)
+        pixels(path)
     with pytest.raises(PictureTooLargeError):
         render(path, View("WEBP"))
     assert time.process_time() - begin < 0.2
@@ -113,9 +113,9 @@ def test_a_huge_picture_is_refused_by_its_header_at_once(tmp_path: Path) -> None
 def test_the_header_of_every_format_is_looked_at(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "x"
     Image.new("RGB", (40, 30)).save(path, kind)
-    refuse_too_large(path, max_pixels=1200)
+    pixels(path, max_pixels=1200)
     with pytest.raises(PictureTooLargeError):
-        refuse_too_large(path, max_pixels=1199)
+        pixels(path, max_pixels=1199)
 
 
 def test_millions_of_chunks_before_the_pixels_cost_nothing_to_look_past(tmp_path: Path) -> None:
@@ -123,7 +123,7 @@ def test_millions_of_chunks_before_the_pixels_cost_nothing_to_look_past(tmp_path
     path.write_bytes(data[:33] + b"\0\0\0\0abCd\0\0\0\0" * 200_000 + data[33:])
     begin = time.process_time()
     with pytest.raises(PictureTooLargeError):
-        refuse_too_large(path)
+        pixels(path)
     assert time.process_time() - begin < 0.1
 
 
@@ -131,6 +131,6 @@ def test_millions_of_chunks_before_the_pixels_cost_nothing_to_look_past(tmp_path
 def test_what_is_no_picture_passes_the_header_check_and_is_not_rendered(tmp_path: Path, data: Any) -> None:
     path = tmp_path / "x.png"
     path.write_bytes(data)
-    refuse_too_large(path)
+    pixels(path)
     with pytest.raises(PictureError):
         render(path, View("WEBP"))
