@@ -29,8 +29,9 @@ unit: $(VENV)/.test-stamp tests/clients/node_modules/.stamp
 test-slow: $(VENV)/.test-stamp
 	$(BIN)/python -m pytest -W error -m slow
 
+# Full counts, half an hour and more; FUZZ=100000 for the longest run.
 test-long: $(VENV)/.test-stamp
-	$(BIN)/python -m pytest -W error -m long -s
+	EASEL_FUZZ=$(or $(FUZZ),10000) $(BIN)/python -m pytest -W error -m long -s
 
 bench: $(VENV)/.run-stamp
 	$(BIN)/python main.py bench

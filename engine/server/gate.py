@@ -120,7 +120,10 @@ def _foreign(visit: Visit, host: str, config: ServerConfig) -> EaselError | None
 def _is_own(origin: str, host: str, config: ServerConfig) -> bool:
     if origin in config.allowed_origins:
         return True
-    parts = urlsplit(origin)
+    try:
+        parts = urlsplit(origin)
+    except ValueError:  # an address in brackets that is none
+        return False
     return parts.scheme in ("http", "https") and parts.netloc.lower() == host.lower() and not parts.path
 
 

@@ -79,7 +79,7 @@ def write_file(root: Path, name: str, data: bytes, *, overwrite: bool = True) ->
             write_durably(path, data)
         else:
             _write_new(path, data)
-        return _info(root.resolve(), path)
+        return _info_of(root, path, name)
 
 
 def move_file(root: Path, name: str, to: str, *, overwrite: bool = True) -> FileInfo:
@@ -91,7 +91,7 @@ def move_file(root: Path, name: str, to: str, *, overwrite: bool = True) -> File
             _rename(source, target, overwrite=overwrite)
         except FileNotFoundError as error:
             raise _missing("file", name) from error
-        return _info(root.resolve(), target)
+        return _info_of(root, target, to)
 
 
 def delete_file(root: Path, name: str) -> None:
@@ -156,6 +156,14 @@ def _infos(start: Path, paths: Iterable[Path]) -> Iterator[FileInfo]:
                 yield _info(start, path)
         except (PathError, OSError):
             continue  # or it is gone meanwhile
+
+
+def _info_of(root: Path, path: Path, name: str) -> FileInfo:
+    """Of a file that was written just now, which somebody else may have removed since."""
+    try:
+        return _info(root.resolve(), path)
+    except FileNotFoundError as error:
+        raise _missing("file", name) from error
 
 
 def _info(start: Path, path: Path) -> FileInfo:

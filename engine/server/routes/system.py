@@ -19,7 +19,7 @@ async def get_system_stats(request: web.Request) -> web.StreamResponse:
     state = state_of(request)
     memory = psutil.virtual_memory()
     workers = state.executor.workers()
-    torch = next((worker.about["torch"] for worker in workers if worker.about), None)
+    torch = next((worker.about.get("torch") for worker in workers if worker.about), None)
     system = {"ram_total": memory.total, "ram_free": memory.available, "pytorch_version": torch}
     devices = [_device(worker, number) for number, worker in enumerate(workers) if worker.about]
     return json_answer({"system": state.config.facts | system, "devices": devices})
@@ -74,11 +74,11 @@ def features(config: ServerConfig) -> dict[str, Any]:
 
 
 def _device(worker: WorkerInfo, number: int) -> dict[str, Any]:
-    memory = worker.memory
+    memory, index = worker.memory, worker.about.get("index")
     return {
-        "name": worker.about["name"],
-        "type": worker.about["type"],
-        "index": worker.about["index"] if worker.about["index"] is not None else number,
+        "name": worker.about.get("name", worker.id),
+        "type": worker.about.get("type"),
+        "index": number if index is None else index,
         "vram_total": memory.get("device_total", 0),
         "vram_free": memory.get("device_free", 0),
         "torch_vram_total": memory.get("torch_total", memory.get("device_total", 0)),

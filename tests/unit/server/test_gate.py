@@ -58,6 +58,8 @@ def test_a_network_server_is_known_by_its_addresses_and_by_allowed_names() -> No
         {"origin": "http://127.0.0.1:9999"},
         {"origin": "http://localhost:8188"},
         {"origin": "file://"},
+        {"origin": "http://[::1"},
+        {"origin": "http://[x]"},
         {"origin": "http://127.0.0.1:8188/path"},
         {"origin": "http://127.0.0.1:8188, http://evil.example"},
         {"sec_fetch_site": "cross-site"},

@@ -159,3 +159,9 @@ def test_settings_too_deep_to_be_read_again_are_refused(root: Path) -> None:
     with pytest.raises(json.JsonError):
         change_settings(root, {"b": json.parse("[" * 64 + "]" * 64)})
     assert read_settings(root) == {"a": 1}
+
+
+def test_a_file_that_is_removed_while_it_is_written_is_missing(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("engine.store.userdata.write_durably", lambda path, data: None)
+    with pytest.raises(MissingFileError):
+        write_file(root, "a", b"1")
