@@ -194,9 +194,28 @@ def _suffixes(kind: str) -> frozenset[str]:
     return _SUFFIXES.get(kind, WEIGHTS)
 
 
-def _tree(root: Path, suffixes: frozenset[str]) -> Iterable[str]:
+def walk(root: Path) -> Iterable[tuple[str, Sequence[str]]]:
+    """Each folder below `root` with the names of its files, hidden folders left out.
+
+    Links are followed, and every folder is entered once: a link that leads back up would multiply without end.
+    """
+    entered: set[tuple[int, int]] = set()
     for folder, inner, names in os.walk(root, followlinks=True):
+        try:
+            stat = os.stat(folder)  # noqa: PTH116  # a walk of thousands of folders
+        except OSError:
+            inner.clear()
+            continue
+        if (stat.st_dev, stat.st_ino) in entered:
+            inner.clear()
+            continue
+        entered.add((stat.st_dev, stat.st_ino))
         inner[:] = [name for name in inner if not name.startswith(".")]
+        yield folder, names
+
+
+def _tree(root: Path, suffixes: frozenset[str]) -> Iterable[str]:
+    for folder, names in walk(root):
         for name in names:
             if Path(name).suffix.lower() in suffixes:
                 yield (Path(folder) / name).relative_to(root).as_posix()

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
 
-from engine.store.folders import PLACES, Folders
+from engine.store.folders import PLACES, Folders, walk
 
 _SETTLED_NANOSECONDS = 50_000_000  # a folder that changed so lately may change again within the clock's tick
 
@@ -46,7 +45,7 @@ class Listing:
 
     def _walk(self, kind: str) -> _Seen:
         roots = self.folders.roots.get(kind, ())
-        inner = () if kind in PLACES else [folder for root in roots for folder, _, _ in os.walk(root, followlinks=True)]
+        inner = () if kind in PLACES else [folder for root in roots for folder, _ in walk(root)]
         marks = tuple((path, _mark(Path(path))) for path in dict.fromkeys([*map(str, roots), *inner]))
         newest = max((mark for _, mark in marks), default=0)
         settled = time.time_ns() - newest > _SETTLED_NANOSECONDS

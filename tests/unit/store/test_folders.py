@@ -127,3 +127,11 @@ def test_a_link_to_itself_is_no_file(tmp_path: Path, kind: str) -> None:
     (root / "loop.png").symlink_to(root / "loop.png")
     with pytest.raises((FolderError, PathError)):
         found.find(kind, "loop.png")
+
+
+def test_links_that_lead_back_up_are_entered_once(tmp_path: Path) -> None:
+    root = tmp_path / "models" / "checkpoints"
+    touch(root / "sub" / "a.safetensors")
+    for number in range(8):
+        (root / "sub" / f"up{number}").symlink_to(root)
+    assert folders(settings_under(tmp_path)).list("checkpoints") == ("sub/a.safetensors",)
