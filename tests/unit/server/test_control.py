@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.unit.jobs.making import new_job, program
 from tests.unit.server.world import World, serve
 
 LONG = ("Steps", {"count": 100_000})
@@ -202,3 +203,13 @@ def test_jobs_that_wait_run_after_a_restart(tmp_path: Path) -> None:
     assert {item[1] for kind in queue.values() for item in kind} == {interrupted, waiting}
     assert entry["status"]["completed"]
     assert number == 2
+
+
+def test_a_job_whose_client_went_away_while_it_was_queued_runs_all_the_same(tmp_path: Path) -> None:
+    async def work(world: World) -> Any:
+        asked = asyncio.create_task(world.state.dispatcher.submit(new_job("left", prompt=program(("Say", {})))))
+        await asyncio.sleep(0)
+        asked.cancel()
+        return await world.ended("left")
+
+    assert serve(tmp_path, work)["status"]["completed"]
