@@ -16,9 +16,11 @@ from torch import Tensor
 from engine.diffusion.combining import CLASSIFIER_FREE, Combination, Rule, Rules
 from engine.diffusion.parameterisation import NoiseLevels, scaled_linear
 from engine.diffusion.predictions import EPSILON, VELOCITY, Parameterisation
+from engine.memory.budget import UNLIMITED, CallBudget
 from engine.memory.handle import ModelHandle
 from engine.models.checkpoint import Checkpoint
 from engine.models.latent_rgb import fitted_map
+from engine.models.nets.activations import row_bytes
 from engine.models.nets.patches import Patch
 from engine.models.nets.unet import UNet
 
@@ -66,6 +68,7 @@ class Denoiser:
     levels: NoiseLevels
     latents: LatentFormat
     prediction: Parameterisation = EPSILON
+    budget: CallBudget = UNLIMITED  # of one call of the net; an estimate takes as few as it allows
     trained: NoiseLevels | None = None
     guidance: Rules = CLASSIFIER_FREE
     patches: tuple[Patch, ...] = ()
@@ -97,7 +100,7 @@ class Denoiser:
             entering = self.prediction.entering(x, sigma).to(device, dtype)
             inputs = (entering, timesteps.to(device), tokens.to(device, dtype))
             patching = {"patches": self.patches, "sigma": sigma} if self.patches else {}
-            predicted: Tensor = net(*inputs, **patching).to(x)
+            predicted: Tensor = self.budget.called(net, inputs, row_bytes, patching).to(x)
         return self.prediction.denoised(x, predicted, sigma, time)
 
 
