@@ -33,11 +33,17 @@ class CallBudget:
     def called(
         self, net: Net, inputs: Sequence[Tensor], row_bytes: RowBytes[Net], options: Mapping[str, Any]
     ) -> Tensor:
-        """The answer of `net` to `inputs`, `(B, ...)` each, in as few calls as there may be; `options` are for all."""
+        """The answer of `net` to `inputs`, `(B, ...)` each, in as few calls as there may be.
+
+        Options that are tensors have `B` rows too; others are for all.
+        """
         count = len(inputs[0])
         rows = count if self.available is None else self.rows(count, row_bytes(net, inputs))
-        parts = zip(*(torch.split(tensor, rows) for tensor in inputs), strict=True)
-        answers: list[Tensor] = [net(*part, **options) for part in parts]
+        answers: list[Tensor] = []
+        for start in range(0, count, rows):
+            part = slice(start, start + rows)
+            of_part = {name: value[part] if isinstance(value, Tensor) else value for name, value in options.items()}
+            answers.append(net(*(tensor[part] for tensor in inputs), **of_part))
         return answers[0] if len(answers) == 1 else torch.cat(answers)
 
 
