@@ -18,6 +18,8 @@ from engine.diffusion.parameterisation import NoiseLevels, scaled_linear
 from engine.diffusion.predictions import EPSILON, VELOCITY, Parameterisation
 from engine.memory.budget import UNLIMITED, CallBudget
 from engine.memory.handle import ModelHandle
+from engine.models.adapters.adapter import Adapter, Stack
+from engine.models.adapters.applying import ChangedWeights, FileStack
 from engine.models.checkpoint import Checkpoint
 from engine.models.latent_rgb import fitted_map
 from engine.models.nets.activations import row_bytes
@@ -59,7 +61,9 @@ class Denoiser:
     """A UNet with what it predicts, and the noise levels and the latents it works on.
 
     `trained` are the levels of the checkpoint where `levels` were changed. `guidance` says how its estimates are
-    combined, and `patches` take part in every call of the net, which others may share unpatched.
+    combined, and `patches` take part in every call of the net, which others may share unpatched. `adapters` change its
+    weights for this denoiser alone, and `hooked` do so besides, for prompts that bring them along; `changed` keeps what
+    they make of them.
     """
 
     socket: ClassVar[str] = "MODEL"
@@ -72,12 +76,15 @@ class Denoiser:
     trained: NoiseLevels | None = None
     guidance: Rules = CLASSIFIER_FREE
     patches: tuple[Patch, ...] = ()
+    adapters: Stack = ()
+    hooked: FileStack = ()
+    changed: ChangedWeights = field(default_factory=ChangedWeights, repr=False)
     differential: float | None = None  # how strongly the grey of a noise mask says when to repaint, None: not at all
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the weights."""
-        return self.net.nbytes
+        """Bytes of the weights, of the adapters, and of the changed weights that are kept."""
+        return self.net.nbytes + sum(adapter.nbytes for adapter, _ in self.adapters) + self.changed.nbytes
 
     def with_sampling(self, levels: NoiseLevels, prediction: Parameterisation) -> Denoiser:
         """The same net taken to be trained on other noise levels, or to predict something else."""
@@ -91,11 +98,15 @@ class Denoiser:
         """The same denoiser with more patches of the net."""
         return replace(self, patches=(*self.patches, *patches)) if patches else self
 
+    def with_adapter(self, adapter: Adapter, strength: float) -> Denoiser:
+        """The same denoiser with weights changed by one more adapter, which must be fitted to its net."""
+        return replace(self, adapters=(*self.adapters, (adapter, strength)), changed=ChangedWeights())
+
     def denoise(self, x: Tensor, sigma: float, tokens: Tensor) -> Tensor:
         """The denoised estimate of scaled latents `x` `(B, C, h, w)` at `sigma`, for token states `(B, T, D)`."""
         time = self.levels.timestep(sigma)
         timesteps = torch.full((len(x),), float(time))
-        with self.net.lease() as net:
+        with self.net.lease() as net, self.changed.applied(net, self.adapters, self.hooked):
             device, dtype = self.net.device, self.net.dtype
             entering = self.prediction.entering(x, sigma).to(device, dtype)
             inputs = (entering, timesteps.to(device), tokens.to(device, dtype))

@@ -8,7 +8,7 @@ prompt.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, TypeAlias
 
 import torch
@@ -17,6 +17,9 @@ from transformers import CLIPTextModel
 
 from engine.foundation.errors import EaselError
 from engine.memory.handle import ModelHandle
+from engine.models.adapters.adapter import Adapter, Stack
+from engine.models.adapters.applying import ChangedWeights, FileStack
+from engine.models.adapters.hooks import Hooks, text_stacks
 from engine.models.text.prompt import CHUNK, Embedding, Segment, Weighted, chunks, parse, words
 from engine.models.text.tokenizer import END, START, ClipTokenizer
 from engine.models.text.tower import PLAIN_ATTENTION, AttentionFactors, tower_states, tower_width
@@ -32,12 +35,22 @@ class EmbeddingError(EaselError):
     code: ClassVar[str] = "bad_embedding"
 
 
+@dataclass(frozen=True, slots=True)
+class TextHooks:
+    """Hooks of a text encoder: whether its prompts take them along, and whether their keyframes count in it."""
+
+    hooks: Hooks = Hooks()
+    for_prompts: bool = True
+    scheduled: bool = False
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class TextEncoder:
     """Turns prompts into conditioning.
 
     `last_layer` is -1 for the last transformer layer, -2 for the one before (clip skip 2), and so on. `embeddings`
-    gives the vectors `(n, D)` of a textual inversion by name, None if there is none.
+    gives the vectors `(n, D)` of a textual inversion by name, None if there is none. `adapters` change the weights for
+    this encoder alone; `hooks` do too, and may go on to the prompts; `changed` keeps the changed weights.
     """
 
     socket: ClassVar[str] = "CLIP"
@@ -47,11 +60,36 @@ class TextEncoder:
     embeddings: Embeddings
     last_layer: int = -1
     attention: AttentionFactors = PLAIN_ATTENTION
+    adapters: Stack = ()
+    hooks: TextHooks = TextHooks()
+    hooked: FileStack = ()
+    changed: ChangedWeights = field(default_factory=ChangedWeights, repr=False)
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the weights."""
-        return self.net.nbytes
+        """Bytes of the weights, of the adapters, and of the changed weights that are kept."""
+        return self.net.nbytes + sum(adapter.nbytes for adapter, _ in self.adapters) + self.changed.nbytes
+
+    def with_adapter(self, adapter: Adapter, strength: float) -> TextEncoder:
+        """The same encoder with weights changed by one more adapter, which must be fitted to its net."""
+        return replace(self, adapters=(*self.adapters, (adapter, strength)), changed=ChangedWeights())
+
+    def with_hooks(self, hooks: TextHooks) -> TextEncoder:
+        """The same encoder with these hooks instead of those it has."""
+        return replace(self, hooks=hooks, changed=ChangedWeights())
+
+    def through_hooks(self, encode: Callable[[TextEncoder], Conditioning]) -> Conditioning:
+        """What `encode` makes of a prompt with an encoder whose hooks are applied, in every range of their keyframes."""
+        if not self.hooks.hooks.hooks:
+            return encode(self)
+        prompts = []
+        for start, end, stack in text_stacks(self.hooks.hooks, scheduled=self.hooks.scheduled):
+            plain = replace(self, hooks=TextHooks(), hooked=stack)
+            parts = (replace(p, start=max(p.start, start), end=min(p.end, end)) for p in encode(plain).prompts)
+            prompts += [part for part in parts if part.start < part.end]
+        if self.hooks.for_prompts:
+            prompts = [self.hooks.hooks.added_to(prompt) for prompt in prompts]
+        return Conditioning(tuple(prompts))
 
     def with_last_layer(self, layer: int) -> TextEncoder:
         """The same encoder, read out at `layer` (-1 to -24; one that the tower does not have means the last)."""
@@ -64,8 +102,12 @@ class TextEncoder:
     def encode(self, text: str) -> Conditioning:
         """Token states `(1, 77 * chunks, D)` and the pooled state `(1, D)` of the first chunk, float32.
 
-        Raises `EmbeddingError` for a textual inversion that is not there or of another width.
+        With hooks whose keyframes count there is a prompt for every range of them. Raises `EmbeddingError` for a
+        textual inversion that is not there or of another width.
         """
+        return self.through_hooks(lambda encoder: encoder._encoded(text))
+
+    def _encoded(self, text: str) -> Conditioning:
         laid = chunks([group for segment in parse(text) for group in self._groups(segment)])
         rows = [[token.token for token in chunk] for chunk in laid]
         weighted = any(token.weight != 1.0 for chunk in laid for token in chunk)
@@ -115,7 +157,7 @@ class TextEncoder:
                     ids[row, place] = 0
                 else:
                     ids[row, place] = token
-        with self.net.lease() as net:
+        with self.net.lease() as net, self.changed.applied(net, self.adapters, self.hooked):
             states, pooled = tower_states(net, ids.to(self.net.device), vectors, self.last_layer, self.attention)
         return states.float().cpu(), pooled.float().cpu()
 
