@@ -1,0 +1,65 @@
+"""LoRA and its relatives, for all of a model."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from engine.diffusion.denoiser import Denoiser
+from engine.models.adapters.adapter import fitted, for_text, nothing_fits, unmatched, warning
+from engine.models.adapters.reading import AdapterFile, read_adapter
+from engine.models.text.encoder import TextEncoder
+from engine.node import PLAIN, Files, NodeContext, Range, node
+
+Adapters = Annotated[str, Files("loras")]
+Strength = Annotated[float, Range(-100.0, 100.0, step=0.01)]
+
+
+@node("LoraLoader", category="loaders", display_name="Load LoRA")
+def load_lora(
+    model: Denoiser,
+    clip: TextEncoder,
+    lora_name: Adapters,
+    strength_model: Strength = 1.0,
+    strength_clip: Strength = 1.0,
+    ctx: NodeContext = PLAIN,
+) -> tuple[Denoiser, TextEncoder]:
+    """Change a model and its text encoder by a LoRA, each with a strength of its own; 0 changes nothing.
+
+    Takes LoRA, LoCon, LoHa, LoKr, DoRA, full differences, IA3, OFT, BOFT and GLoRA, with kohya's, LyCORIS' and
+    diffusers' names. Any number may follow each other.
+    """
+    if strength_model == 0 and strength_clip == 0:
+        return model, clip
+    file = read_adapter(ctx.file("loras", lora_name))
+    with model.net.lease() as unet, clip.net.lease() as tower:
+        for_model, for_clip = fitted(file, unet), fitted(file, tower)
+        left = unmatched(file, (unet, tower))
+    if not for_model.changes and not for_clip.changes:
+        raise nothing_fits(file)
+    _warn(file, left, ctx)
+    return (
+        model.with_adapter(for_model, strength_model) if strength_model != 0 else model,
+        clip.with_adapter(for_clip, strength_clip) if strength_clip != 0 else clip,
+    )
+
+
+@node("LoraLoaderModelOnly", category="loaders")
+def load_lora_model_only(
+    model: Denoiser, lora_name: Adapters, strength_model: Strength = 1.0, ctx: NodeContext = PLAIN
+) -> Denoiser:
+    """Change a model by a LoRA, and leave its text encoder as it is."""
+    if strength_model == 0:
+        return model
+    file = read_adapter(ctx.file("loras", lora_name))
+    with model.net.lease() as unet:
+        for_model = fitted(file, unet)
+        left = [stem for stem in unmatched(file, (unet,)) if not for_text(stem)]
+    if not for_model.changes:
+        raise nothing_fits(file)
+    _warn(file, left, ctx)
+    return model.with_adapter(for_model, strength_model)
+
+
+def _warn(file: AdapterFile, left: list[str], ctx: NodeContext) -> None:
+    if left:
+        ctx.warn(warning(file, left))
