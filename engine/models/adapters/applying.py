@@ -27,6 +27,9 @@ FileStack: TypeAlias = tuple[tuple[AdapterFile, float], ...]
 """Adapters that are yet to be fitted to a net, with their strengths."""
 
 
+_PIECE = 2**20  # numbers: 4 MB in single precision
+
+
 class ChangedWeights:
     """The changed weights of one net, by what is done to each.
 
@@ -89,8 +92,24 @@ class ChangedWeights:
 
 
 def changed_weight(weight: Tensor, steps: Steps) -> Tensor:
-    """A weight after `steps`, computed in single precision at the least and rounded once, to the weight's own type."""
-    wide = weight.detach().to(torch.promote_types(weight.dtype, torch.float32))
+    """A weight after `steps`, computed in single precision at the least and rounded once, to the weight's own type.
+
+    As far as the changes allow, it is computed in pieces that stay in the processor's cache.
+    """
+    own = weight.detach()
+    rows = max(1, _PIECE // max(1, own[0].numel())) if own.ndim > 1 else len(own)
+    pieces = [slice(start, start + rows) for start in range(0, len(own), rows)]
+    if len(pieces) < 2 or any(change.of_rows(pieces[0]) is None for change, _ in steps):
+        return _after(own, steps)
+    result = torch.empty_like(own)
+    for piece in pieces:
+        parts = ((change.of_rows(piece), strength) for change, strength in steps)
+        result[piece] = _after(own[piece], tuple((part, strength) for part, strength in parts if part is not None))
+    return result
+
+
+def _after(weight: Tensor, steps: Steps) -> Tensor:
+    wide = weight.to(torch.promote_types(weight.dtype, torch.float32))
     for change, strength in steps:
         wide = change.applied(wide, strength)
     return wide.to(weight.dtype)

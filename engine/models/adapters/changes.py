@@ -24,8 +24,12 @@ class Change:
         raise NotImplementedError
 
     def applied(self, weight: Tensor, strength: float) -> Tensor:
-        """The changed weight."""
+        """The changed weight, a new tensor."""
         return weight + strength * self.delta(weight)
+
+    def of_rows(self, rows: slice) -> Change | None:  # noqa: ARG002
+        """The same change of some outputs of the weight alone; None if what it does to them takes the others too."""
+        return None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,6 +41,9 @@ class Difference(Change):
     def delta(self, weight: Tensor) -> Tensor:
         return self.tensor.to(weight)
 
+    def of_rows(self, rows: slice) -> Change:
+        return Difference(self.tensor[rows])
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Toward(Change):
@@ -46,6 +53,9 @@ class Toward(Change):
 
     def delta(self, weight: Tensor) -> Tensor:
         return self.target.to(weight) - weight
+
+    def of_rows(self, rows: slice) -> Change:
+        return Toward(self.target[rows])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,6 +76,16 @@ class LowRank(Change):
         if self.mid is None:
             return (up @ down).reshape(weight.shape) * self.scale
         return torch.einsum("oa,ab...,bi->oi...", up, self.mid.to(weight), down) * self.scale
+
+    def applied(self, weight: Tensor, strength: float) -> Tensor:
+        if self.mid is not None:
+            return weight + strength * self.delta(weight)
+        up, down = self.up.to(weight), self.down.to(weight)
+        # one pass over the weight, where a delta of its own would take four
+        return torch.addmm(weight.flatten(1), up, down, alpha=strength * self.scale).reshape(weight.shape)
+
+    def of_rows(self, rows: slice) -> Change:
+        return LowRank(self.up[rows], self.down, self.mid, self.scale)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
