@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from engine.diffusion.denoiser import Denoiser
-from engine.models.adapters.adapter import fitted, for_text, nothing_fits, unmatched, warning
+from engine.models.adapters.adapter import for_text, nothing_fits, unmatched, warning
 from engine.models.adapters.reading import AdapterFile, read_adapter
 from engine.models.text.encoder import TextEncoder
 from engine.node import PLAIN, Files, NodeContext, Range, node
@@ -32,7 +32,7 @@ def load_lora(
         return model, clip
     file = read_adapter(ctx.file("loras", lora_name))
     with model.net.lease() as unet, clip.net.lease() as tower:
-        for_model, for_clip = fitted(file, unet), fitted(file, tower)
+        for_model, for_clip = model.changed.fit(file, unet), clip.changed.fit(file, tower)
         left = unmatched(file, (unet, tower))
     if not for_model.changes and not for_clip.changes:
         raise nothing_fits(file)
@@ -52,7 +52,7 @@ def load_lora_model_only(
         return model
     file = read_adapter(ctx.file("loras", lora_name))
     with model.net.lease() as unet:
-        for_model = fitted(file, unet)
+        for_model = model.changed.fit(file, unet)
         left = [stem for stem in unmatched(file, (unet,)) if not for_text(stem)]
     if not for_model.changes:
         raise nothing_fits(file)

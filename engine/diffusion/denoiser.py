@@ -63,7 +63,7 @@ class Denoiser:
     `trained` are the levels of the checkpoint where `levels` were changed. `guidance` says how its estimates are
     combined, and `patches` take part in every call of the net, which others may share unpatched. `adapters` change its
     weights for this denoiser alone, and `hooked` do so besides, for prompts that bring them along; `changed` keeps what
-    they make of them.
+    they make of them, for all denoisers of the net.
     """
 
     socket: ClassVar[str] = "MODEL"
@@ -100,7 +100,7 @@ class Denoiser:
 
     def with_adapter(self, adapter: Adapter, strength: float) -> Denoiser:
         """The same denoiser with weights changed by one more adapter, which must be fitted to its net."""
-        return replace(self, adapters=(*self.adapters, (adapter, strength)), changed=ChangedWeights())
+        return replace(self, adapters=(*self.adapters, (adapter, strength)))
 
     def denoise(self, x: Tensor, sigma: float, tokens: Tensor) -> Tensor:
         """The denoised estimate of scaled latents `x` `(B, C, h, w)` at `sigma`, for token states `(B, T, D)`."""

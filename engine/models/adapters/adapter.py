@@ -29,7 +29,7 @@ _PARTS_WITH_INPUTS = ("down", "hada_w1_b", "lokr_w2_b")
 _SHOWN = 5
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Adapter:
     """Changes by the names of the parameters that they change, in the net's own words."""
 

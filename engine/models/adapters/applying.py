@@ -1,8 +1,7 @@
 """Weights as adapters change them, computed when they are wanted and put in a net's place for one use of it.
 
 The net's own tensors are never written to: within `applied` the module has other parameters under the same names, and
-afterwards it has its own again, the very same objects. Changed weights are kept, the most recently used ones, for as
-long as whoever holds the `ChangedWeights` does.
+afterwards it has its own again, the very same objects. Changed weights are kept, the most recently used ones.
 """
 
 from __future__ import annotations
@@ -11,6 +10,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TypeAlias
+from weakref import WeakSet, WeakValueDictionary, finalize, ref
 
 import torch
 from torch import Tensor, nn
@@ -26,25 +26,37 @@ Steps: TypeAlias = tuple[tuple[Change, float], ...]
 FileStack: TypeAlias = tuple[tuple[AdapterFile, float], ...]
 """Adapters that are yet to be fitted to a net, with their strengths."""
 
-
 _PIECE = 2**20  # numbers: 4 MB in single precision
 
 
 class ChangedWeights:
-    """The changed weights of one net, by what is done to each.
+    """The changed weights of one net, by what is done to each; all who use the net with adapters may share it.
 
-    At most `limit` bytes are kept (None: as much as the net has itself), besides those in use.
+    So a weight is computed anew only if what is done to it has changed. At most `limit` bytes are kept (None: as much
+    as the net has itself), besides those in use; weights go with the last of the adapters that made them.
     """
 
     def __init__(self, limit: int | None = None) -> None:
         self._limit = limit
-        self._kept: OrderedDict[tuple[str, Steps], tuple[Tensor, Tensor]] = OrderedDict()
-        self._fitted: dict[AdapterFile, Adapter] = {}
+        self._kept: OrderedDict[tuple[str, Steps], tuple[Tensor, nn.Parameter]] = OrderedDict()
+        self._fitted: WeakValueDictionary[tuple[object, ...], Adapter] = WeakValueDictionary()
+        self._watched: WeakSet[Adapter] = WeakSet()
+        self._held: list[Adapter] = []
 
     @property
     def nbytes(self) -> int:
         """Bytes of the changed weights that are kept now."""
         return sum(changed.nbytes for _, changed in self._kept.values())
+
+    def fit(self, file: AdapterFile, net: nn.Module) -> Adapter:
+        """`file` fitted to `net`: the same adapter for the same file as long as somebody has it.
+
+        Raises `AdapterError` for parts that do not fit their weights.
+        """
+        found = self._fitted.get(file.stamp)
+        if found is None:
+            self._fitted[file.stamp] = found = fitted(file, net)
+        return found
 
     @contextmanager
     def applied(self, net: nn.Module, stack: Stack, files: FileStack = ()) -> Iterator[None]:
@@ -52,43 +64,75 @@ class ChangedWeights:
 
         The net must be leased. Raises `AdapterError` if one of `files` does not fit it.
         """
-        wanted = _steps((*stack, *((self._fit(file, net), strength) for file, strength in files if strength != 0)))
+        whole = (*stack, *((self._hooked(file, net), strength) for file, strength in files if strength != 0))
+        wanted = _steps(whole)
         if not wanted:
             yield
             return
-        own = {name: net.get_parameter(name) for name in wanted}
+        for adapter, _ in whole:
+            self._watch(adapter)
+        places = {name: _place(net, name) for name in wanted}
+        own = {name: parameters[leaf] for name, (parameters, leaf) in places.items()}
         changed = {name: self._changed(name, weight, wanted[name]) for name, weight in own.items()}
-        self._shrink(net, {(name, wanted[name]) for name in wanted})
+        self._shrink(net, wanted)
         try:
-            for name, weight in changed.items():
-                _put(net, name, nn.Parameter(weight, requires_grad=False))
+            for name, (parameters, leaf) in places.items():
+                parameters[leaf] = changed[name]
             yield
         finally:
-            for name, parameter in own.items():
-                _put(net, name, parameter)
+            for name, (parameters, leaf) in places.items():
+                parameters[leaf] = own[name]
 
-    def _fit(self, file: AdapterFile, net: nn.Module) -> Adapter:
-        if file not in self._fitted:
-            adapter = fitted(file, net)
-            if isinstance(net, UNet) and not adapter.changes and not any(for_text(stem) for stem in file.entries):
-                raise nothing_fits(file)
-            self._fitted[file] = adapter
-        return self._fitted[file]
+    def _hooked(self, file: AdapterFile, net: nn.Module) -> Adapter:
+        """An adapter that nobody else has: it is held here."""
+        adapter = self.fit(file, net)
+        if isinstance(net, UNet) and not adapter.changes and not any(for_text(stem) for stem in file.entries):
+            raise nothing_fits(file)
+        if adapter not in self._held:
+            self._held.append(adapter)
+        return adapter
 
-    def _changed(self, name: str, weight: Tensor, steps: Steps) -> Tensor:
+    def _watch(self, adapter: Adapter) -> None:
+        if adapter not in self._watched:
+            self._watched.add(adapter)
+            changes = frozenset(id(change) for own in adapter.changes.values() for change in own)
+            finalize(adapter, _forget, ref(self), changes).atexit = False
+
+    def forget(self, changes: frozenset[int]) -> None:
+        """Let go of the weights that one of `changes`, by identity, has a part in."""
+        for key in [key for key in self._kept if any(id(change) in changes for change, _ in key[1])]:
+            del self._kept[key]
+
+    def _changed(self, name: str, weight: nn.Parameter, steps: Steps) -> nn.Parameter:
         kept = self._kept.get((name, steps))
         if kept is None or kept[0] is not weight or kept[1].device != weight.device:
-            self._kept[name, steps] = kept = (weight, changed_weight(weight, steps))
+            changed = nn.Parameter(changed_weight(weight, steps), requires_grad=False)
+            self._kept[name, steps] = kept = (weight, changed)
         self._kept.move_to_end((name, steps))
         return kept[1]
 
-    def _shrink(self, net: nn.Module, in_use: set[tuple[str, Steps]]) -> None:
+    def _shrink(self, net: nn.Module, wanted: dict[str, Steps]) -> None:
+        if len(self._kept) == len(wanted):
+            return
         limit = sum(weight.nbytes for weight in net.parameters()) if self._limit is None else self._limit
         total = self.nbytes
-        for key in [key for key in self._kept if key not in in_use]:
+        for name, steps in [(name, steps) for name, steps in self._kept if wanted.get(name) != steps]:
             if total <= limit:
                 break
-            total -= self._kept.pop(key)[1].nbytes
+            total -= self._kept.pop((name, steps))[1].nbytes
+
+
+def _forget(kept: ref[ChangedWeights], changes: frozenset[int]) -> None:
+    changed = kept()
+    if changed is not None:
+        changed.forget(changes)
+
+
+def _place(net: nn.Module, name: str) -> tuple[dict[str, nn.Parameter], str]:
+    """Where a module has a parameter: written to directly, as going through the module costs ten times as much."""
+    path, _, leaf = name.rpartition(".")
+    parameters: dict[str, nn.Parameter] = net.get_submodule(path)._parameters  # type: ignore[assignment]
+    return parameters, leaf
 
 
 def changed_weight(weight: Tensor, steps: Steps) -> Tensor:
@@ -123,8 +167,3 @@ def _steps(stack: Stack) -> dict[str, Steps]:
             for name, changes in adapter.changes.items():
                 steps[name] = (*steps.get(name, ()), *((change, strength) for change in changes))
     return steps
-
-
-def _put(net: nn.Module, name: str, parameter: nn.Parameter) -> None:
-    module, _, leaf = name.rpartition(".")
-    setattr(net.get_submodule(module), leaf, parameter)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from engine.models.adapters.reading import AdapterFile
+from engine.models.adapters.reading import AdapterFile, stamp
 from engine.models.detect import CLIP, SUPPORTED, UNET, detect, wrong_kind
 from engine.models.weights import open_weights
 
@@ -27,7 +27,7 @@ def read_model(path: Path) -> AdapterFile:
         stem, _, leaf = name.rpartition(".")
         if leaf in _LEAVES and name.startswith((UNET, CLIP)):
             entries.setdefault(_named(stem), {})[_LEAVES[leaf]] = weights[name]
-    return AdapterFile(path.name, entries)
+    return AdapterFile(path.name, entries, stamp=stamp(path))
 
 
 def _named(stem: str) -> str:

@@ -6,7 +6,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, TypeAlias
 
@@ -49,12 +49,14 @@ class AdapterError(EaselError):
 class AdapterFile:
     """An adapter as its file has it, not yet fitted to a net.
 
-    `entries` has the parts for each module under the format's name of it; `unknown` are tensors of no format.
+    `entries` has the parts for each module under the format's name of it; `unknown` are tensors of no format. `stamp`
+    is the same for what was read of the same file, as long as nobody has written to it.
     """
 
     name: str
     entries: Mapping[str, Parts]
     unknown: tuple[str, ...] = ()
+    stamp: tuple[object, ...] = field(default_factory=lambda: (object(),))
 
     @property
     def nbytes(self) -> int:
@@ -84,7 +86,13 @@ def read_adapter(path: Path) -> AdapterFile:
     if not entries:
         raise wrong_kind(path, detect(weights.shapes), "a LoRA or one of its relatives")
     _check_numbers(path, entries)
-    return AdapterFile(path.name, _with_alphas(entries, weights), tuple(unknown))
+    return AdapterFile(path.name, _with_alphas(entries, weights), tuple(unknown), stamp(path))
+
+
+def stamp(path: Path) -> tuple[object, ...]:
+    """Which file this is, and in which state."""
+    status = path.stat()
+    return path.resolve(), status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def split(name: str) -> tuple[str, str] | None:

@@ -72,7 +72,7 @@ class TextEncoder:
 
     def with_adapter(self, adapter: Adapter, strength: float) -> TextEncoder:
         """The same encoder with weights changed by one more adapter, which must be fitted to its net."""
-        return replace(self, adapters=(*self.adapters, (adapter, strength)), changed=ChangedWeights())
+        return replace(self, adapters=(*self.adapters, (adapter, strength)))
 
     def with_hooks(self, hooks: TextHooks) -> TextEncoder:
         """The same encoder with these hooks instead of those it has."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import gc
-import weakref
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import Tensor
 
 from engine.diffusion.denoiser import Denoiser
@@ -16,7 +17,7 @@ from engine.models.adapters.adapter import Adapter, fitted
 from engine.models.adapters.applying import ChangedWeights, changed_weight
 from engine.models.adapters.changes import Difference
 from engine.models.adapters.models import read_model
-from engine.models.adapters.reading import AdapterError
+from engine.models.adapters.reading import AdapterError, read_adapter
 from engine.models.checkpoint import Checkpoint
 from engine.models.nets.unet_patches import FreeU
 from engine.models.text.encoder import TextEncoder
@@ -52,6 +53,11 @@ def merged(denoiser: Denoiser, oracle: Any, added: list[tuple[dict[str, Tensor],
     return X - predicted
 
 
+def fresh(pair: Any) -> Denoiser:
+    """The denoiser without anything kept."""
+    return replace(pair[0], changed=ChangedWeights())
+
+
 @pytest.fixture(scope="module")
 def pair() -> tuple[Denoiser, Any]:
     return twins()
@@ -83,7 +89,7 @@ def test_adapters_add_up_in_any_number(pair: Any, two: Any) -> None:
 
 
 def test_strength_0_is_the_base_bit_for_bit(pair: Any, two: Any) -> None:
-    adapted = pair[0].with_adapter(two[0][0], 0.0)
+    adapted = fresh(pair).with_adapter(two[0][0], 0.0)
     assert torch.equal(estimate(adapted), estimate(pair[0]))
     assert adapted.changed.nbytes == 0
 
@@ -127,7 +133,7 @@ def test_half_precision_is_rounded_once() -> None:
 
 
 def test_changed_weights_are_computed_once_and_counted(pair: Any, two: Any) -> None:
-    adapted = pair[0].with_adapter(two[0][0], 1.0)
+    adapted = fresh(pair).with_adapter(two[0][0], 1.0)
     base = adapted.nbytes
     assert base == pair[0].net.nbytes + two[0][0].nbytes
     first = estimate(adapted)
@@ -161,13 +167,42 @@ def test_no_more_is_kept_than_the_limit_besides_what_is_in_use(pair: Any, two: A
                 assert unlimited.nbytes <= pair[0].net.nbytes
 
 
-def test_changed_weights_go_with_their_denoiser(pair: Any, two: Any) -> None:
-    adapted = pair[0].with_adapter(two[0][0], 1.0)
+def test_changed_weights_go_with_the_last_of_their_adapters(pair: Any, tmp_path: Path) -> None:
+    base = fresh(pair)
+    with base.net.lease() as net:
+        own = adapter(pair[1], tmp_path, net)[0]
+    adapted, other = base.with_adapter(own, 1.0), base.with_adapter(own, 0.5)
+    del own
     estimate(adapted)
-    kept = weakref.ref(adapted.changed)
     del adapted
     gc.collect()
-    assert kept() is None
+    assert base.changed.nbytes > 0
+    del other
+    gc.collect()
+    assert base.changed.nbytes == 0
+
+
+def test_a_loader_that_runs_again_computes_only_what_its_strength_touches(pair: Any, tmp_path: Path) -> None:
+    base, modules = fresh(pair), diffusers_modules(pair[1], "to_q", "to_v")
+    first, second = (kohya(pairs({n: w for n, w in modules.items() if n.endswith(e)}), "lora_unet_") for e in ("q", "v"))
+    for number, tensors in enumerate((first, second)):
+        save_file(tensors, tmp_path / f"{number}.safetensors")
+
+    def loaded(strength: float) -> dict[str, int]:
+        """Both files loaded anew, one after the other, as the nodes do if the first one's strength changes."""
+        nonlocal kept
+        denoiser = base
+        with base.net.lease() as net:
+            for number, own in enumerate((strength, 1.0)):
+                denoiser = denoiser.with_adapter(base.changed.fit(read_adapter(tmp_path / f"{number}.safetensors"), net), own)
+            with base.changed.applied(net, denoiser.adapters):
+                kept = denoiser
+                return {name: weight.data_ptr() for name, weight in net.named_parameters()}
+
+    kept: Denoiser | None = None
+    before, after = loaded(1.0), loaded(0.5)
+    assert kept is not None
+    assert {name for name in before if before[name] != after[name]} == {n for n in before if n.endswith("to_q.weight")}
 
 
 def test_without_an_adapter_the_net_is_called_as_it_is(pair: Any) -> None:
