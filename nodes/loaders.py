@@ -29,7 +29,7 @@ def load_checkpoint_simple(
 ) -> tuple[Denoiser, TextEncoder, Vae]:
     """Load a checkpoint file: the denoiser, its text encoder and its autoencoder."""
 
-    def embedding(name: str) -> Tensor | None:
+    def embedding(name: str) -> tuple[Tensor, ...] | None:
         for suffix in EMBEDDING_SUFFIXES:
             try:
                 return read_embedding(ctx.file("embeddings", name + suffix))

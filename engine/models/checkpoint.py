@@ -62,7 +62,7 @@ class Checkpoint:
     vae: Vae | None
 
 
-def no_embeddings(_name: str) -> Tensor | None:
+def no_embeddings(_name: str) -> tuple[Tensor, ...] | None:
     """An embedding look-up that knows none."""
     return None
 

@@ -102,8 +102,11 @@ _FOLDERS = {
 }
 
 
+_EMBEDDINGS = ("emb_params", "clip_l", "clip_g", "text_encoders_0", "text_encoders_1")
+
+
 def _is_embedding(shapes: Shapes) -> bool:
-    named = all(name in ("emb_params", "clip_l", "clip_g") or name.startswith("string_to_param.") for name in shapes)
+    named = all(name in _EMBEDDINGS or name.startswith("string_to_param.") for name in shapes)
     return bool(shapes) and (named or len(shapes) == 1) and all(len(shape) in (1, 2) for shape in shapes.values())
 
 

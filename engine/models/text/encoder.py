@@ -15,24 +15,18 @@ import torch
 from torch import Tensor
 from transformers import CLIPTextModel
 
-from engine.foundation.errors import EaselError
 from engine.memory.handle import ModelHandle
 from engine.models.adapters.adapter import Adapter, Stack
 from engine.models.adapters.applying import ChangedWeights, FileStack
 from engine.models.adapters.hooks import Hooks, text_stacks
+from engine.models.text.embeddings import vectors_for
 from engine.models.text.prompt import CHUNK, Embedding, Segment, Weighted, chunks, parse, words
 from engine.models.text.tokenizer import END, START, ClipTokenizer
 from engine.models.text.tower import PLAIN_ATTENTION, AttentionFactors, tower_states, tower_width
 from engine.tensors.values import Conditioning, Prompt
 
 Token: TypeAlias = int | Tensor
-Embeddings: TypeAlias = Callable[[str], Tensor | None]
-
-
-class EmbeddingError(EaselError):
-    """A textual inversion that does not exist or does not fit."""
-
-    code: ClassVar[str] = "bad_embedding"
+Embeddings: TypeAlias = Callable[[str], tuple[Tensor, ...] | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +43,7 @@ class TextEncoder:
     """Turns prompts into conditioning.
 
     `last_layer` is -1 for the last transformer layer, -2 for the one before (clip skip 2), and so on. `embeddings`
-    gives the vectors `(n, D)` of a textual inversion by name, None if there is none. `adapters` change the weights for
+    gives the vectors `(n, D)` of a textual inversion by name, for each width of encoder, None if there is none. `adapters` change the weights for
     this encoder alone; `hooks` do too, and may go on to the prompts; `changed` keeps the changed weights.
     """
 
@@ -127,23 +121,9 @@ class TextEncoder:
 
     def vectors(self, name: str) -> Tensor:
         """The vectors `(n, D)` of a textual inversion. Raises `EmbeddingError`."""
-        vectors = self.embeddings(name)
-        if vectors is None:
-            raise EmbeddingError(
-                "there is no such embedding",
-                where=f"embedding:{name}",
-                hint="Put its file into models/embeddings, or take it out of the prompt.",
-            )
         with self.net.lease() as net:
             width = tower_width(net)
-        if vectors.ndim != 2 or vectors.shape[1] != width:
-            raise EmbeddingError(
-                "this embedding is for another text encoder",
-                where=f"embedding:{name}",
-                expected=f"vectors of width {width}",
-                got=f"shape {tuple(vectors.shape)}",
-            )
-        return vectors
+        return vectors_for(name, self.embeddings(name), width)
 
     def states(self, rows: Sequence[Sequence[Token]]) -> tuple[Tensor, Tensor]:
         """States `(B, 77, D)` and pooled states `(B, D)` of rows of up to 75 tokens."""
