@@ -5,6 +5,7 @@ Free of torch, so that the command line answers at once. Shapes become net confi
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,6 +51,9 @@ def detect(shapes: Shapes) -> Detection:
         found = next((name for name in shapes if marker in name), None)
         if found is not None:
             return Detection(kind, family, (f"it has a tensor {found}",))
+    hyper = next((name for name in shapes if _HYPERNETWORK.match(name)), None)
+    if hyper is not None:
+        return Detection("hypernetwork", "hypernetwork", (f"it has a tensor {hyper}",))
     if _is_embedding(shapes):
         return Detection("embedding", "textual inversion", (f"it holds only vectors: {', '.join(shapes)}",))
     first = next(iter(shapes), "none")
@@ -88,6 +92,7 @@ _PARTS = (
     ("text_encoder", "CLIP text encoder", "text_model.embeddings.token_embedding.weight"),
     ("text_encoder", "T5", "encoder.block.0.layer.0.SelfAttention."),
 )
+_HYPERNETWORK = re.compile(r"\d+\.[01]\.linear")  # a width, keys or values, a layer
 _FOLDERS = {
     "checkpoint": "checkpoints",
     "vae": "vae",
@@ -95,6 +100,7 @@ _FOLDERS = {
     "controlnet": "controlnet",
     "unet": "diffusion_models",
     "embedding": "embeddings",
+    "hypernetwork": "hypernetworks",
     "gligen": "gligen",
     "upscale_model": "upscale_models",
     "clip_vision": "clip_vision",
