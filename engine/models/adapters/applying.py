@@ -65,7 +65,7 @@ class ChangedWeights:
         The net must be leased. Raises `AdapterError` if one of `files` does not fit it.
         """
         whole = (*stack, *((self._hooked(file, net), strength) for file, strength in files if strength != 0))
-        wanted = _steps(whole)
+        wanted = steps_of(whole)
         if not wanted:
             yield
             return
@@ -159,7 +159,7 @@ def _after(weight: Tensor, steps: Steps) -> Tensor:
     return wide.to(weight.dtype)
 
 
-def _steps(stack: Stack) -> dict[str, Steps]:
+def steps_of(stack: Stack) -> dict[str, Steps]:
     """What is done to each weight. A strength of 0 is no change at all, whatever the format."""
     steps: dict[str, Steps] = {}
     for adapter, strength in stack:

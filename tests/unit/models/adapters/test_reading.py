@@ -140,6 +140,11 @@ def test_a_file_with_nothing_but_alphas_is_refused(tmp_path: Path) -> None:
         saved(tmp_path, {"lora_unet_x.alpha": ONES(())})
 
 
+def test_an_empty_file_is_refused_with_what_is_in_it(tmp_path: Path) -> None:
+    with pytest.raises(ArchitectureError, match=r"adapter\.safetensors: .* expected a LoRA .* It has 0 tensors"):
+        saved(tmp_path, {})
+
+
 def test_a_truncated_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "cut.safetensors"
     save_file({f"{QUERY}.lora_A.weight": DOWN, f"{QUERY}.lora_B.weight": UP}, path)
