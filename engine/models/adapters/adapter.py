@@ -10,7 +10,7 @@ from torch import nn
 
 from engine.models.adapters.building import Leaf, Shape, changes_of, tensors_of
 from engine.models.adapters.changes import Change
-from engine.models.adapters.names import modules_of, text_names, unet_names
+from engine.models.adapters.names import Tower, modules_of, text_names, unet_names
 from engine.models.adapters.reading import AdapterError, AdapterFile
 from engine.models.nets.unet import UNet
 
@@ -46,17 +46,20 @@ Stack: TypeAlias = tuple[tuple[Adapter, float], ...]
 """Adapters with their strengths, in the order in which they are applied."""
 
 
-def names_for(net: nn.Module) -> dict[str, str]:
-    """Every name that a format has for a module of `net`, a UNet or a text tower, to the module."""
+def names_for(net: nn.Module, tower: Tower = "only") -> dict[str, str]:
+    """Every name that a format has for a module of `net`, a UNet or a text tower, to the module.
+
+    `tower` says which of a family's text towers it is.
+    """
     modules = modules_of(net.state_dict())
     if isinstance(net, UNet):
         return unet_names(modules, net.config.num_res_blocks)
-    return text_names(modules)
+    return text_names(modules, tower)
 
 
-def fitted(file: AdapterFile, net: nn.Module) -> Adapter:
+def fitted(file: AdapterFile, net: nn.Module, tower: Tower = "only") -> Adapter:
     """The part of `file` that is for `net`. Raises `AdapterError` for parts that do not fit their weights."""
-    names, shapes = names_for(net), {name: tuple(weight.shape) for name, weight in net.state_dict().items()}
+    names, shapes = names_for(net, tower), {name: tuple(weight.shape) for name, weight in net.state_dict().items()}
     changes: dict[str, list[Change]] = {}
     for stem, parts in file.entries.items():
         if stem not in names:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from engine.models.adapters.adapter import Adapter, Stack, fitted, for_text, nothing_fits
 from engine.models.adapters.changes import Change
+from engine.models.adapters.names import Tower
 from engine.models.adapters.reading import AdapterFile
 from engine.models.nets.unet import UNet
 
@@ -48,14 +49,14 @@ class ChangedWeights:
         """Bytes of the changed weights that are kept now."""
         return sum(changed.nbytes for _, changed in self._kept.values())
 
-    def fit(self, file: AdapterFile, net: nn.Module) -> Adapter:
+    def fit(self, file: AdapterFile, net: nn.Module, tower: Tower = "only") -> Adapter:
         """`file` fitted to `net`: the same adapter for the same file as long as somebody has it.
 
         Raises `AdapterError` for parts that do not fit their weights.
         """
         found = self._fitted.get(file.stamp)
         if found is None:
-            self._fitted[file.stamp] = found = fitted(file, net)
+            self._fitted[file.stamp] = found = fitted(file, net, tower)
         return found
 
     @contextmanager

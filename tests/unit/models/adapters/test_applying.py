@@ -268,3 +268,13 @@ def states(oracle: Any, encoder: TextEncoder) -> Tensor:
     with torch.no_grad():
         result: Tensor = oracle(torch.tensor([row])).last_hidden_state
     return result
+
+
+def test_a_file_for_two_towers_has_parts_for_each(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    assert checkpoint.text_encoder is not None
+    made = pairs(diffusers_modules(sd1.text_encoder(128, 3), "q_proj"))
+    full = {"text_model." + name.removeprefix("text_model."): pair for name, pair in made.items()}
+    one, two = (dict(list(full.items())[part]) for part in (slice(0, 1), slice(1, 3)))
+    file = saved(tmp_path, kohya(one, "lora_te1_") | kohya(two, "lora_te2_"))
+    with checkpoint.text_encoder.net.lease() as net:
+        assert [len(fitted(file, net, tower).changes) for tower in ("only", "first", "second")] == [0, 1, 2]
