@@ -33,7 +33,7 @@ def kill_real(base: Path, kills: int) -> dict[str, int]:
 
     async def whole() -> dict[str, int]:
         server = ServerProcess(base, "--cpu", program=REAL)
-        killing = Killing(server, kills, seed=3, prompt=prompt, places=False)
+        killing = Killing(server, kills, seed=3, prompt=prompt, places=False, idle=(0.2, 0.5))
         try:
             return await killing.run(pause=(3.0, 5.0))
         finally:
