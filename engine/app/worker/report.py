@@ -46,10 +46,10 @@ class Report:
                 self._show(node, preview)
             case events.NodeNote(node, Warned(text)):
                 self._tell(told.Warned(node, self._clean(text)))
-            case events.NodeFinished(node, artifacts, cached):
+            case events.NodeFinished(node, artifacts, cached, texts):
                 seconds = time.monotonic() - self._began.get(node, time.monotonic())
                 files = tuple(_saved(node, artifact) for artifact in artifacts)
-                self._tell(told.NodeFinished(node, output_of(artifacts), files, cached, seconds))
+                self._tell(told.NodeFinished(node, output_of(artifacts, texts), files, cached, seconds))
             case events.NodeBlocked(node, message):
                 self._tell(told.Blocked(node, self._clean(message)))
             case events.NodeFailed(node, node_type, kind, message, inputs):
@@ -58,13 +58,17 @@ class Report:
                 self.failure = told.Failed(fault, self._clean(message), kind, node, node_type, shown)
 
 
-def output_of(artifacts: Sequence[Artifact]) -> dict[str, Any] | None:
-    """What a node shows, in the community's form: lists of files by kind; None if it made none."""
+def output_of(artifacts: Sequence[Artifact], texts: Sequence[str] = ()) -> dict[str, Any] | None:
+    """What a node shows, in the community's form: lists of files by kind, and texts; None if there are none."""
     shown: dict[str, Any] = {}
     for artifact in artifacts:
         kind = "images" if artifact.media_type.startswith("image/") else "latents"
         file = {"filename": artifact.filename, "subfolder": artifact.subfolder, "type": artifact.type}
         shown.setdefault(kind, []).append(file)
+    if any(artifact.animated for artifact in artifacts):
+        shown["animated"] = [True]
+    if texts:
+        shown["text"] = list(texts)
     return shown or None
 
 
