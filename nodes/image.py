@@ -21,6 +21,14 @@ def load_image(image: InputPicture, ctx: NodeContext = PLAIN) -> tuple[Image, Ma
     return pictures.load_picture(ctx.file("input", image))
 
 
+@node("LoadImageOutput", category="image", display_name="Load Image (from Outputs)")
+def load_image_output(
+    image: Annotated[str, Files("output", upload="image")], ctx: NodeContext = PLAIN
+) -> tuple[Image, Mask]:
+    """A picture from the output folder, and its transparency as a mask."""
+    return pictures.load_picture(ctx.file("output", image))
+
+
 @node("LoadImageMask", category="mask", display_name="Load Image (as Mask)")
 def load_image_mask(
     image: InputPicture,

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from engine.compat.object_info import describe
 from engine.diffusion.samplers import SAMPLERS
 from engine.diffusion.schedules import SCHEDULES
 from engine.graph.spec import (
@@ -30,7 +31,7 @@ SPECS = load_packs(None).registry.specs
 THERE = sorted(REFERENCE.keys() & SPECS.keys())
 PARTIAL = {"sampler_name": SAMPLERS, "scheduler": SCHEDULES}  # lists that may hold more than the community's
 OWN = {"plms"}
-COMPLETE = ("logic", "utils")
+COMPLETE = ("latent", "logic", "mask", "transform", "utils")
 """Groups of which every node is there."""
 
 
@@ -65,8 +66,10 @@ def test_inputs_follow_the_reference_in_name_type_and_order(name: str) -> None:
 
 @pytest.mark.parametrize("name", THERE)
 def test_ranges_defaults_and_choices_follow_the_reference(name: str) -> None:
-    own = {item.name: described(item) for item in SPECS[name].inputs}
+    own = {item.name: described(item) for item in SPECS[name].inputs if not item.variants}
     for expected in REFERENCE[name]["inputs"]:
+        if expected["name"] not in own:  # tested apart
+            continue
         facts = own[expected["name"]]
         for key in ("default", "min", "max", "multiline", "control_after_generate", "optional"):
             if key in expected:
@@ -86,6 +89,21 @@ def test_outputs_and_category_follow_the_reference(name: str) -> None:
     assert spec.category == expected["category"]
     assert spec.sink == expected.get("output_node", False)
     assert spec.description
+
+
+def test_a_choice_that_brings_inputs_brings_those_of_the_reference() -> None:
+    reference = {item["name"]: item for item in REFERENCE["ResizeImageMaskNode"]["inputs"]}
+    own = describe(SPECS["ResizeImageMaskNode"], lambda _kind: [])["input"]["required"]["resize_type"]
+    assert own[0] == "COMFY_DYNAMICCOMBO_V3"
+    for expected, choice in zip(reference["resize_type"]["options"], own[1]["options"], strict=True):
+        assert choice["key"] == expected["key"]
+        for name, (kind, options) in expected["inputs"]["required"].items():
+            got = choice["inputs"]["required"][name]
+            if kind == "COMBO":
+                assert (got[0], got[1]["default"]) == (options["options"], options["default"])
+            else:
+                wanted = {key: value for key, value in options.items() if (key, value) != ("step", 1)}  # the default
+                assert got == ([kind, wanted] if wanted else [kind])
 
 
 @pytest.mark.parametrize("name", PARTIAL)
