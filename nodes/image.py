@@ -51,6 +51,14 @@ def preview_image(images: Image, ctx: NodeContext = PLAIN) -> None:
     _save(images, "preview", "temp", ctx)
 
 
+@node("SaveImageWebsocket", category="api/image", sink=True, cache=False)
+def send_image(images: Image, ctx: NodeContext = PLAIN) -> None:
+    """Send pictures as PNG to the client that asked for them, without keeping them anywhere."""
+    for number, picture in enumerate(images, start=1):
+        ctx.send(pictures.png(picture, {}), "image/png")
+        ctx.progress(number, len(images))
+
+
 @node("ImageScale", category="image/upscaling", display_name="Upscale Image")
 def scale_image(
     image: Image,

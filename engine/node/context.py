@@ -65,7 +65,15 @@ class Shown:
     text: str
 
 
-Note: TypeAlias = Progress | Preview | Warned | Saved | Shown
+@dataclass(frozen=True, slots=True, repr=False)
+class Sent:
+    """A finished picture for the client that asked, which is kept nowhere: a whole file of type `media_type`."""
+
+    picture: bytes
+    media_type: str
+
+
+Note: TypeAlias = Progress | Preview | Warned | Saved | Shown | Sent
 
 
 class Services(Protocol):
@@ -141,6 +149,10 @@ class NodeContext:
     def show(self, text: str) -> None:
         """Show a text as the result of this node."""
         self._report(Shown(text))
+
+    def send(self, picture: bytes, media_type: str) -> None:
+        """Send a finished picture, a whole file of type `media_type`, to the client; it is kept nowhere."""
+        self._report(Sent(picture, media_type))
 
     def file(self, kind: str, name: str) -> Path:
         """The file called `name` in the folders of `kind`."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 from engine.graph.graph import NodeId
-from engine.node.context import Preview, Progress, Saved, Shown, Warned
+from engine.node.context import Preview, Progress, Saved, Sent, Shown, Warned
 from engine.store.artifacts import Artifact
 
 
@@ -37,10 +37,10 @@ class NodeStarted:
 
 @dataclass(frozen=True, slots=True)
 class NodeNote:
-    """A node reports progress, a preview, a warning, a saved file or a text to show."""
+    """A node reports progress, a preview, a warning, a saved file, a text to show or a picture to send."""
 
     node: NodeId
-    note: Progress | Preview | Warned | Saved | Shown
+    note: Progress | Preview | Warned | Saved | Shown | Sent
 
 
 @dataclass(frozen=True, slots=True)

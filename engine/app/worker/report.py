@@ -9,13 +9,13 @@ from typing import Any
 from engine.graph.graph import NodeId, TypedGraph
 from engine.jobs import events as told
 from engine.jobs.job import Saved
-from engine.node.context import Preview, Progress, Warned
+from engine.node.context import Preview, Progress, Sent, Warned
 from engine.runtime import events
 from engine.store.artifacts import Artifact
 
 
 class Report:
-    """An event sink that hands on each event as the server knows it, and pictures on the way to `show`."""
+    """An event sink: hands on each event as the server knows it, previews to `show`, finished pictures to `send`."""
 
     def __init__(
         self,
@@ -23,6 +23,7 @@ class Report:
         tell: Callable[[told.Event], None],
         show: Callable[[str, Preview], None],
         clean: Callable[[str], str],
+        send: Callable[[str, bytes, str], None] = lambda _node, _picture, _type: None,
     ) -> None:
         self.failure: told.Failed | None = None
         """Why the run failed, if it did."""
@@ -30,6 +31,7 @@ class Report:
         self._tell = tell
         self._show = show
         self._clean = clean
+        self._send = send
         self._began: dict[NodeId, float] = {}
 
     def __call__(self, event: events.Event) -> None:
@@ -44,6 +46,8 @@ class Report:
                 self._tell(told.Progress(node, value, total))
             case events.NodeNote(node, Preview() as preview):
                 self._show(node, preview)
+            case events.NodeNote(node, Sent(picture, media_type)):
+                self._send(node, picture, media_type)
             case events.NodeNote(node, Warned(text)):
                 self._tell(told.Warned(node, self._clean(text)))
             case events.NodeFinished(node, artifacts, cached, texts):

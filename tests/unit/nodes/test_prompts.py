@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,7 @@ from engine.compat import prompt_json
 from engine.compat.webp import read_texts
 from engine.graph.bind import BindError, bind
 from engine.graph.build import build
+from engine.node.context import Sent
 from engine.plugins.packs import load_packs
 from engine.runtime import events
 from engine.runtime.executor import run
@@ -182,3 +184,18 @@ def test_a_result_is_loaded_again(tmp_path: Path) -> None:
         "shown": ("PreviewAny", {"source": ["mask", 0]}),
     }
     assert ran(prompt, Around(tmp_path))["shown"].texts == ("float32 (1, 8, 8) from 1 to 1",)
+
+
+def test_pictures_are_sent_and_not_kept(tmp_path: Path) -> None:
+    nodes = {"a": colour(0x00FF00), "send": ("SaveImageWebsocket", {"images": ["a", 0]})}
+    prompt = {name: {"class_type": kind, "inputs": inputs} for name, (kind, inputs) in nodes.items()}
+    around, cache = Around(tmp_path), ResultCache(10**8)
+    for _ in range(2):
+        graph = bind(build(prompt_json.read(prompt)), REGISTRY.specs, files=around.files).require()
+        told: list[events.Event] = []
+        assert run(graph, REGISTRY, around, cache=cache, sink=told.append).done
+        notes = [event.note for event in told if isinstance(event, events.NodeNote)]
+        (sent,) = (note for note in notes if isinstance(note, Sent))
+        assert sent.media_type == "image/png"
+        assert Pillow.open(io.BytesIO(sent.picture)).getpixel((0, 0)) == (0, 255, 0)
+    assert not list(tmp_path.iterdir())

@@ -31,7 +31,7 @@ SPECS = load_packs(None).registry.specs
 THERE = sorted(REFERENCE.keys() & SPECS.keys())
 PARTIAL = {"sampler_name": SAMPLERS, "scheduler": SCHEDULES}  # lists that may hold more than the community's
 OWN = {"plms"}
-COMPLETE = ("image", "latent", "logic", "mask", "transform", "utils")
+COMPLETE = ("api", "image", "latent", "logic", "mask", "transform", "utils")
 """Groups of which every node is there."""
 
 
