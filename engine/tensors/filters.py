@@ -85,8 +85,22 @@ def _eroded(image: Tensor, size: int) -> Tensor:
 
 def _largest(image: Tensor, before: int, after: int) -> Tensor:
     """The largest value from `before` pixels before to `after` pixels after each, down and across."""
-    size = before + 1 + after
-    plane = image.movedim(-1, 1)
-    plane = F.max_pool2d(F.pad(plane, (before, after, 0, 0), value=float("-inf")), (1, size), stride=1)
-    plane = F.max_pool2d(F.pad(plane, (0, 0, before, after), value=float("-inf")), (size, 1), stride=1)
-    return plane.movedim(1, -1)
+    return window_max(window_max(image, before, after, dim=1), before, after, dim=2)
+
+
+def window_max(x: Tensor, before: int, after: int, dim: int) -> Tensor:
+    """The largest value from `before` places before to `after` places after each along `dim`; beyond lies nothing.
+
+    Windows of doubled length are made of two shorter ones, so the work grows with the logarithm of the length.
+    """
+    length = x.shape[dim]
+    before, after = min(before, length), min(after, length)
+    edges = [0] * (2 * (x.ndim - dim % x.ndim))
+    edges[-2:] = [before, after]
+    largest, reach = F.pad(x, edges, value=float("-inf")), 1
+    while reach < before + 1 + after:
+        step = min(reach, before + 1 + after - reach)
+        size = largest.shape[dim] - step
+        largest = torch.maximum(largest.narrow(dim, 0, size), largest.narrow(dim, step, size))
+        reach += step
+    return largest

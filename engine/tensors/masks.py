@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
+from engine.tensors.filters import window_max
 from engine.tensors.images import cropped
 from engine.tensors.latents import repeated
 from engine.tensors.resample import resize
@@ -35,12 +35,11 @@ def grown(mask: Tensor, by: int, *, tapered: bool) -> Tensor:
     if by < 0:
         return -grown(-mask, -by, tapered=tapered)
     by = min(by, sum(mask.shape[1:]))  # then it has reached everything
-    grown_mask = mask[:, None]
     if not tapered:
-        return _largest(_largest(grown_mask, by, along=-2), by, along=-1)[:, 0]
+        return window_max(window_max(mask, by, by, dim=1), by, by, dim=2)
     for _ in range(by):
-        grown_mask = torch.maximum(_largest(grown_mask, 1, along=-2), _largest(grown_mask, 1, along=-1))
-    return grown_mask[:, 0]
+        mask = torch.maximum(window_max(mask, 1, 1, dim=1), window_max(mask, 1, 1, dim=2))
+    return mask
 
 
 def feathered(mask: Tensor, left: int, top: int, right: int, bottom: int) -> Tensor:
@@ -76,13 +75,6 @@ def _operated(a: Tensor, b: Tensor, operation: str) -> Tensor:
             return (a.round().bool() | b.round().bool()).to(a)
         case _:
             return (a.round().bool() ^ b.round().bool()).to(a)
-
-
-def _largest(plane: Tensor, by: int, along: int) -> Tensor:
-    """The largest value within `by` pixels along a side of `(B, 1, H, W)`."""
-    by = min(by, plane.shape[along])
-    kernel, padding = ((2 * by + 1, 1), (by, 0)) if along == -2 else ((1, 2 * by + 1), (0, by))
-    return F.max_pool2d(plane, kernel, stride=1, padding=padding)
 
 
 def _fading(size: int, start: int, end: int) -> Tensor:
