@@ -21,6 +21,14 @@ def load_image(image: InputPicture, ctx: NodeContext = PLAIN) -> tuple[Image, Ma
     return pictures.load_picture(ctx.file("input", image))
 
 
+@node("LoadImageOutput", category="image", display_name="Load Image (from Outputs)")
+def load_image_output(
+    image: Annotated[str, Files("output", upload="image")], ctx: NodeContext = PLAIN
+) -> tuple[Image, Mask]:
+    """A picture from the output folder, and its transparency as a mask."""
+    return pictures.load_picture(ctx.file("output", image))
+
+
 @node("LoadImageMask", category="mask", display_name="Load Image (as Mask)")
 def load_image_mask(
     image: InputPicture,
@@ -41,6 +49,14 @@ def save_image(images: Image, filename_prefix: str = "ComfyUI", ctx: NodeContext
 def preview_image(images: Image, ctx: NodeContext = PLAIN) -> None:
     """Show pictures without keeping them."""
     _save(images, "preview", "temp", ctx)
+
+
+@node("SaveImageWebsocket", category="api/image", sink=True, cache=False)
+def send_image(images: Image, ctx: NodeContext = PLAIN) -> None:
+    """Send pictures as PNG to the client that asked for them, without keeping them anywhere."""
+    for number, picture in enumerate(images, start=1):
+        ctx.send(pictures.png(picture, {}), "image/png")
+        ctx.progress(number, len(images))
 
 
 @node("ImageScale", category="image/upscaling", display_name="Upscale Image")

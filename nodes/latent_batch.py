@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Annotated
 
-from engine.node import Choice, Range, node
+from engine.node import Choice, Grow, Range, node
 from engine.tensors.latents import cell_mask, joined, places, row_masks, sized
 from engine.tensors.values import Latent
 
@@ -18,6 +18,16 @@ def batch_latents(samples1: Latent, samples2: Latent) -> Latent:
     second = sized(samples2.samples, samples1.samples, "input samples2")
     mask = cell_mask(replace(samples2, samples=second))
     return joined([samples1, replace(samples2, samples=second, noise_mask=mask)])
+
+
+@node("BatchLatentsNode", category="latent", display_name="Batch Latents")
+def batch_many_latents(latents: Annotated[list[Latent], Grow("latent", 2, 50)]) -> Latent:
+    """All in one batch, the others in the size of the first. Each sample keeps its place and so its noise."""
+    parts = [latents[0]]
+    for number, latent in enumerate(latents[1:], start=1):
+        samples = sized(latent.samples, latents[0].samples, f"input latents.latent{number}")
+        parts.append(replace(latent, samples=samples, noise_mask=cell_mask(replace(latent, samples=samples))))
+    return joined(parts)
 
 
 @node("LatentFromBatch", category=BATCH, display_name="Latent From Batch")

@@ -53,6 +53,9 @@ class _Bars:
                 self._bars.console.print(f"warning: {self._names.get(node, node)}: {text}", markup=False)
             case events.NodeBlocked(node, message):
                 self._bars.console.print(f"blocked: {self._names.get(node, node)}: {message}", markup=False)
-            case events.NodeFinished(cached=False):
-                self._bars.advance(self._nodes)
-                self._bars.update(self._steps, visible=False)
+            case events.NodeFinished(node, _artifacts, cached, texts):
+                for text in texts:
+                    self._bars.console.print(f"{self._names.get(node, node)}: {text}", markup=False)
+                if not cached:
+                    self._bars.advance(self._nodes)
+                    self._bars.update(self._steps, visible=False)

@@ -93,8 +93,8 @@ def _written(node: Node | TypedNode) -> dict[str, Any]:
 def _in_order(node: TypedNode) -> dict[str, Any]:
     """Declared inputs in the order of the spec, then the undeclared ones of a node that takes any."""
     given: dict[str, Input] = {**{name: Constant(value) for name, value in node.constants.items()}, **node.links}
-    names = [item.name for item in node.spec.inputs if item.name in given]
-    return {name: _written_input(given[name]) for name in dict.fromkeys([*names, *given])}
+    names = [name for item in node.spec.inputs for name in (item.name, *(part.name for part in item.parts()))]
+    return {name: _written_input(given[name]) for name in dict.fromkeys([*names, *given]) if name in given}
 
 
 def _written_input(item: Input) -> JsonValue:

@@ -45,7 +45,7 @@ def bind_node(
         item = node.inputs.get(declared.name)
         if isinstance(item, Link):
             links[declared.name] = item
-            fault = _link_fault(item, declared, source_of)
+            fault = _linked_choice(item) if declared.variants else _link_fault(item, declared, source_of)
         elif item is None or (item.value is None and not declared.required):
             fault = _missing(declared) if declared.required else None
         elif declared.widget is None:
@@ -61,10 +61,24 @@ def bind_node(
 
 
 def _inputs(node: Node, spec: NodeSpec) -> Sequence[InputSpec]:
+    """The inputs of a node: those of its spec, or what they stand for; all that is given, if it takes any."""
+    inputs: list[InputSpec] = []
+    for item in spec.inputs:
+        if item.growth is not None:
+            inputs += (part for part in item.parts() if part.required or part.name in node.inputs)
+            continue
+        inputs.append(item)
+        if item.variants:
+            inputs += item.chosen(_key(node, item))
     if not spec.dynamic_inputs:
-        return spec.inputs
-    declared = {item.name for item in spec.inputs}
-    return (*spec.inputs, *(InputSpec(name, "*") for name in node.inputs if name not in declared))
+        return inputs
+    declared = {item.name for item in inputs}
+    return (*inputs, *(InputSpec(name, "*") for name in node.inputs if name not in declared))
+
+
+def _key(node: Node, declared: InputSpec) -> JsonValue:
+    given = node.inputs.get(declared.name)
+    return given.value if isinstance(given, Constant) else None
 
 
 def _missing(declared: InputSpec) -> Fault:
@@ -100,7 +114,7 @@ def _link_fault(link: Link, declared: InputSpec, source_of: SourceOf) -> Fault |
             f"an output of {place}: {names or 'it has none'}",
             extra=_linked(link),
         )
-    given = spec.outputs[link.output].type
+    given = _given_type(link, source_of)
     if fits(given, declared.type):
         return None
     return Fault(
@@ -109,6 +123,37 @@ def _link_fault(link: Link, declared: InputSpec, source_of: SourceOf) -> Fault |
         f"{given} from output {link.output} of {place}",
         declared.type,
         extra={**_linked(link), "received_type": given},
+    )
+
+
+def _given_type(link: Link, source_of: SourceOf) -> str:
+    """The type of an output; one that matches inputs of its node has the types of what they are linked to."""
+    types: dict[str, None] = {}
+    stack, seen = [link], set[Link]()
+    while stack:
+        link = stack.pop()
+        if link in seen:
+            continue
+        seen.add(link)
+        node, spec = source_of(link.source) or (None, None)
+        if node is None or spec is None or not 0 <= link.output < len(spec.outputs):
+            return "*"  # a fault of its own
+        output = spec.outputs[link.output]
+        names = [item.name for item in spec.inputs if output.match and item.match == output.match]
+        linked = [item for item in map(node.inputs.get, names) if isinstance(item, Link)]
+        stack += linked
+        if not linked:
+            types[output.type] = None
+    return ",".join(types) or "*"
+
+
+def _linked_choice(link: Link) -> Fault:
+    return Fault(
+        "bad_linked_input",
+        "this choice decides which inputs the node has, so it cannot be linked",
+        f"a link to output {link.output} of node {link.source}",
+        "one of its choices",
+        extra=_linked(link),
     )
 
 

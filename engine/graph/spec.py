@@ -6,8 +6,8 @@ importing the code behind it. `to_json` and `from_json` are exact inverses: a ca
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, TypeAlias
 
 WidgetKind = Literal["INT", "FLOAT", "STRING", "BOOLEAN", "COMBO"]
@@ -76,6 +76,34 @@ WIDGETS: Mapping[WidgetKind, type[Widget]] = {
 }
 
 
+GROWN = "COMFY_AUTOGROW_V3"
+"""The type of an input that stands for as many as are wanted."""
+
+VARIANT = "COMFY_DYNAMICCOMBO_V3"
+"""The type of a choice that brings inputs of its own."""
+
+MATCHED = "COMFY_MATCHTYPE_V3"
+"""How the type of an input or output with a `match` is written for clients."""
+
+
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """Inputs called `prefix` and a number from 0 on, `min` of them required and `max` allowed, each of type `type`."""
+
+    prefix: str
+    type: str
+    min: int
+    max: int
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One choice and the inputs that it brings."""
+
+    key: str
+    inputs: tuple[InputSpec, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class InputSpec:
     """One named input.
@@ -83,6 +111,10 @@ class InputSpec:
     `type` is a socket type name (`MODEL`, `INT`, ...), `*` for any, or a comma list meaning any of these. An input with
     a `widget` takes a literal as well as a link; one without takes links only. `takes_list` wants the whole list where
     a plain input is mapped over its elements; `lazy` is evaluated only when the node's demand function asks for it.
+
+    Inputs and outputs of one node that name the same `match` have the same type at run time, one of those of `type`.
+    An input with `growth` (type `GROWN`) is not given itself: `images.image0`, `images.image1`, ... are. Beside the
+    choice of an input with `variants` (type `VARIANT`) those of the chosen one are given: `resize.width`.
     """
 
     name: str
@@ -93,6 +125,24 @@ class InputSpec:
     takes_list: bool = False
     advanced: bool = False
     tooltip: str = ""
+    match: str = ""
+    growth: Growth | None = None
+    variants: tuple[Variant, ...] = ()
+
+    def parts(self) -> Iterator[InputSpec]:
+        """Every input that may be given under a name that begins with this one's and a dot."""
+        if self.growth is not None:
+            for number in range(self.growth.max):
+                name = f"{self.name}.{self.growth.prefix}{number}"
+                yield InputSpec(name, self.growth.type, required=number < self.growth.min)
+        for variant in self.variants:
+            yield from (replace(item, name=f"{self.name}.{item.name}") for item in variant.inputs)
+
+    def chosen(self, key: object) -> Iterator[InputSpec]:
+        """The inputs that the choice of `key` brings, under their full names; of an unknown key none."""
+        for variant in self.variants:
+            if variant.key == key:
+                yield from (replace(item, name=f"{self.name}.{item.name}") for item in variant.inputs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +153,7 @@ class OutputSpec:
     type: str
     is_list: bool = False
     tooltip: str = ""
+    match: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,8 +184,13 @@ class NodeSpec:
     pack: str = ""
 
     def input(self, name: str) -> InputSpec | None:
-        """The input called `name`, or None."""
-        return next((spec for spec in self.inputs if spec.name == name), None)
+        """The input called `name`, or None; of inputs that stand for others those."""
+        found = next((spec for spec in self.inputs if spec.name == name), None)
+        owner, dot, _ = name.partition(".")
+        if found is not None or not dot:
+            return found
+        parts = (part for spec in self.inputs if spec.name == owner for part in spec.parts())
+        return next((part for part in parts if part.name == name), None)
 
 
 def to_json(spec: NodeSpec) -> dict[str, Any]:
@@ -156,7 +212,11 @@ def from_json(data: Mapping[str, Any]) -> NodeSpec:
 
 
 def _input_to_json(spec: InputSpec) -> dict[str, Any]:
-    data = {f.name: getattr(spec, f.name) for f in fields(InputSpec) if f.name != "widget"}
+    data = {f.name: getattr(spec, f.name) for f in fields(InputSpec) if f.name not in ("widget", "growth", "variants")}
+    if spec.growth is not None:
+        data["growth"] = {f.name: getattr(spec.growth, f.name) for f in fields(Growth)}
+    if spec.variants:
+        data["variants"] = [[item.key, [_input_to_json(part) for part in item.inputs]] for item in spec.variants]
     if spec.widget is not None:
         kind = next(kind for kind, cls in WIDGETS.items() if isinstance(spec.widget, cls))
         data["widget"] = {"kind": kind} | {f.name: _plain(getattr(spec.widget, f.name)) for f in fields(spec.widget)}
@@ -173,6 +233,11 @@ def _input_from_json(data: Mapping[str, Any]) -> InputSpec:
         if cls is ChoiceWidget:
             widget["options"] = tuple(widget["options"])
         values["widget"] = cls(**widget)
+    if "growth" in values:
+        values["growth"] = Growth(**values["growth"])
+    if "variants" in values:
+        variants = ((key, map(_input_from_json, inputs)) for key, inputs in values["variants"])
+        values["variants"] = tuple(Variant(key, tuple(inputs)) for key, inputs in variants)
     return InputSpec(**values)
 
 

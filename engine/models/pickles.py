@@ -20,7 +20,7 @@ from engine.foundation.errors import EaselError
 from engine.store.safetensors_header import FileFormatError, TruncatedFileError
 
 DAMAGED = "The file is damaged or of another kind: download it again."
-_NESTS = ("state_dict", "string_to_param")
+_NESTS = ("state_dict", "params_ema", "params", "string_to_param")
 _MAX_NESTING = 4
 _LONGEST_NAME = 40  # of an activation
 # What torch's reader raises, in no order, for structures that make no sense.
@@ -118,7 +118,7 @@ def _refusal(path: Path, start: bytes, reason: str) -> EaselError:
 
 
 def _flat(content: Any) -> Mapping[Any, Any]:
-    """The mapping of tensors in a pickle, which trainers nest under `state_dict`; embeddings are one deeper too."""
+    """The mapping of tensors in a pickle, which trainers nest under `state_dict` or the like; averaged weights win."""
     for _ in range(_MAX_NESTING):
         if not isinstance(content, Mapping):
             return {}

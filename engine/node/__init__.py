@@ -8,7 +8,9 @@ from engine.node.annotations import (
     Choice,
     Files,
     Fraction,
+    Grow,
     Lazy,
+    Match,
     Omittable,
     Range,
     Seed,
@@ -16,6 +18,7 @@ from engine.node.annotations import (
     Steps,
     Text,
     Tooltip,
+    Variants,
 )
 from engine.node.context import PLAIN, Cancelled, NodeContext
 from engine.node.declare import node
@@ -32,7 +35,9 @@ __all__ = [
     "Files",
     "Fraction",
     "GraphBuilder",
+    "Grow",
     "Lazy",
+    "Match",
     "NodeContext",
     "Omittable",
     "Range",
@@ -43,5 +48,6 @@ __all__ = [
     "Steps",
     "Text",
     "Tooltip",
+    "Variants",
     "node",
 ]

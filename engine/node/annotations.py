@@ -71,6 +71,31 @@ class Omittable:
     """A widget that a prompt may leave out: the parameter's default counts then."""
 
 
+@dataclass(frozen=True, slots=True)
+class Grow:
+    """On a `list[T]`: inputs `prefix0`, `prefix1`, ... of which `min` must and `max` may be given, instead of one."""
+
+    prefix: str
+    min: int = 1
+    max: int = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Variants:
+    """On a union of frozen dataclasses: a choice between them, which brings the fields of the chosen one as inputs.
+
+    Each class names itself in a class variable `key`.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """Inputs and outputs of a node with the same `id` have the same type at run time, one of `types` (default: any)."""
+
+    id: str
+    types: str = "*"
+
+
 class _LazyMark:
     pass
 

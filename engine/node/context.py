@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar, Literal, Protocol, TypeAlias
 
@@ -58,7 +58,22 @@ class Saved:
     artifact: Artifact
 
 
-Note: TypeAlias = Progress | Preview | Warned | Saved
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A text that a node is there to show."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Sent:
+    """A finished picture for the client that asked, which is kept nowhere: a whole file of type `media_type`."""
+
+    picture: bytes
+    media_type: str
+
+
+Note: TypeAlias = Progress | Preview | Warned | Saved | Shown | Sent
 
 
 class Services(Protocol):
@@ -131,6 +146,14 @@ class NodeContext:
         """Tell the user something, and go on."""
         self._report(Warned(text))
 
+    def show(self, text: str) -> None:
+        """Show a text as the result of this node."""
+        self._report(Shown(text))
+
+    def send(self, picture: bytes, media_type: str) -> None:
+        """Send a finished picture, a whole file of type `media_type`, to the client; it is kept nowhere."""
+        self._report(Sent(picture, media_type))
+
     def file(self, kind: str, name: str) -> Path:
         """The file called `name` in the folders of `kind`."""
         return self._required("files").file(kind, name)
@@ -142,9 +165,13 @@ class NodeContext:
         suffix: str,
         place: Place = "output",
         size: tuple[int, int] = (0, 0),
+        *,
+        animated: bool = False,
     ) -> Artifact:
-        """Write a result and report it."""
+        """Write a result and report it; `animated` tells clients that it moves."""
         artifact = self._required("saving").save(data, prefix, suffix, place, size)
+        if animated:
+            artifact = replace(artifact, animated=True)
         self._report(Saved(artifact))
         return artifact
 

@@ -2,7 +2,8 @@
 
 The signature is the face of the node. A parameter of a plain type (int, float, str, bool) is a widget, whose default is
 the parameter's; any other type is a socket; `T | None = None` is optional; `Lazy[T]` is evaluated on demand; `list[T]`
-takes the whole list; a `NodeContext` is injected. The result is one value, a tuple or NamedTuple of values, or None;
+takes the whole list (with `Grow` as inputs of their own); a union of dataclasses marked `Variants` is a choice that
+brings inputs; a `NodeContext` is injected. The result is one value, a tuple or NamedTuple of values, or None;
 `list[T]` there makes each element flow on by itself; the result of a generator is its return value.
 """
 
@@ -12,23 +13,42 @@ import collections.abc
 import inspect
 import types
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import is_dataclass
+from functools import partial
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from engine.graph.spec import (
+    GROWN,
+    VARIANT,
     BooleanWidget,
     ChoiceWidget,
     FloatWidget,
+    Growth,
     InputSpec,
     IntWidget,
     NodeSpec,
     OutputSpec,
     StringWidget,
+    Variant,
     Widget,
 )
 from engine.graph.subgraph import Expansion
-from engine.node.annotations import LAZY, AfterRun, Choice, Files, Omittable, Range, Socket, Text, Tooltip
+from engine.node.annotations import (
+    LAZY,
+    AfterRun,
+    Choice,
+    Files,
+    Grow,
+    Match,
+    Omittable,
+    Range,
+    Socket,
+    Text,
+    Tooltip,
+    Variants,
+)
 from engine.node.context import NodeContext
-from engine.node.definition import DeclarationError, Demand, NodeDefinition
+from engine.node.definition import DeclarationError, Demand, Gather, NodeDefinition
 from engine.tensors.values import Conditioning, Image, Latent, Mask, Sigmas
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -104,7 +124,7 @@ def node(
         if bool(lazy) != (demand is not None):
             raise _wrong(node_id, lazy[0] if lazy else "demand", "lazy inputs and demand= belong together")
         context = contexts[0] if contexts else None
-        definition = NodeDefinition(spec, function, context, demand, fingerprint, check)
+        definition = NodeDefinition(spec, function, context, demand, fingerprint, check, _gathers(inputs, hints))
         setattr(function, ATTRIBUTE, definition)
         return function
 
@@ -134,6 +154,10 @@ def _inputs(
 
 def _input(node_id: str, name: str, hint: Any, default: Any) -> InputSpec:
     base, marks = _unwrap(hint)
+    if any(isinstance(mark, Grow) for mark in marks):
+        return _growing(node_id, name, base, marks)
+    if Variants() in marks:
+        return _varying(node_id, name, base)
     lazy = LAZY in marks
     base, optional = _without_none(base)
     base, inner_marks = _unwrap(base)
@@ -151,10 +175,63 @@ def _input(node_id: str, name: str, hint: Any, default: Any) -> InputSpec:
     else:
         raise _wrong(node_id, name, "a socket has no default but None")
     kind = "COMBO" if isinstance(widget, ChoiceWidget) else _socket(node_id, name, base, marks)
+    match = next((mark.id for mark in marks if isinstance(mark, Match)), "")
     tooltip = next((mark.text for mark in marks if isinstance(mark, Tooltip)), "")
     omittable = (optional and default is None) or (widget is not None and Omittable() in marks)
     required = lazy or not omittable
-    return InputSpec(name, kind, required, widget, lazy=lazy, takes_list=takes_list, tooltip=tooltip)
+    return InputSpec(name, kind, required, widget, lazy=lazy, takes_list=takes_list, tooltip=tooltip, match=match)
+
+
+def _growing(node_id: str, name: str, base: Any, marks: Sequence[Any]) -> InputSpec:
+    """An input that stands for as many as are wanted."""
+    if get_origin(base) is not list:
+        raise _wrong(node_id, name, "Grow() belongs on a list")
+    element, inner_marks = _unwrap(get_args(base)[0])
+    grow = next(mark for mark in marks if isinstance(mark, Grow))
+    kind = _socket(node_id, name, element, inner_marks)
+    return InputSpec(name, GROWN, growth=Growth(grow.prefix, kind, grow.min, grow.max))
+
+
+def _varying(node_id: str, name: str, base: Any) -> InputSpec:
+    """A choice between dataclasses, with the fields of each as inputs."""
+    variants = []
+    for choice in _classes(base):
+        key = getattr(choice, "key", None)
+        if not isinstance(key, str) or not isinstance(choice, type) or not is_dataclass(choice):
+            raise _wrong(node_id, name, "Variants() belongs on a union of dataclasses with a class variable key")
+        hints = get_type_hints(choice, include_extras=True)
+        parameters = inspect.signature(choice).parameters.values()
+        inputs = tuple(_input(node_id, own.name, hints[own.name], own.default) for own in parameters)
+        if any(isinstance(item.widget, ChoiceWidget) and item.widget.files for item in inputs):
+            raise _wrong(node_id, name, "take files in inputs of their own: results depend on their contents")
+        variants.append(Variant(key, inputs))
+    keys = ChoiceWidget(tuple(variant.key for variant in variants))
+    return InputSpec(name, VARIANT, widget=keys, variants=tuple(variants))
+
+
+def _classes(base: Any) -> tuple[Any, ...]:
+    return get_args(base) if get_origin(base) in (Union, types.UnionType) else (base,)
+
+
+def _gathers(inputs: Iterable[InputSpec], hints: dict[str, Any]) -> dict[str, Gather]:
+    """How the arguments of inputs that stand for others are made of these."""
+    gathers: dict[str, Gather] = {}
+    for item in inputs:
+        if item.growth is not None:
+            gathers[item.name] = partial(_numbered, len(item.growth.prefix))
+        elif item.variants:
+            gathers[item.name] = partial(
+                _variant, {choice.key: choice for choice in _classes(_unwrap(hints[item.name])[0])}
+            )
+    return gathers
+
+
+def _numbered(prefix: int, parts: dict[str, Any]) -> list[Any]:
+    return [parts[name] for name in sorted(parts, key=lambda name: int(name[prefix:]))]
+
+
+def _variant(classes: dict[str, Any], parts: dict[str, Any]) -> Any:
+    return classes[parts[""]](**{name: value for name, value in parts.items() if name})
 
 
 def _widget(node_id: str, name: str, base: type, marks: Iterable[Any], default: Any) -> Widget:
@@ -196,7 +273,8 @@ def _outputs(node_id: str, hint: Any, names: Sequence[str]) -> tuple[OutputSpec,
         if is_list:
             base, marks = _unwrap(get_args(base)[0])
         kind = _socket(node_id, "result", base, marks)
-        outputs.append(OutputSpec(names[index] if index < len(names) else kind, kind, is_list))
+        match = next((mark.id for mark in marks if isinstance(mark, Match)), "")
+        outputs.append(OutputSpec(names[index] if index < len(names) else kind, kind, is_list, match=match))
     if len(names) > len(results):
         raise _wrong(node_id, "outputs", f"{len(names)} names for {len(results)} results")
     return tuple(outputs)
@@ -242,6 +320,8 @@ def _socket(node_id: str, name: str, base: Any, marks: Iterable[Any]) -> str:
     for mark in marks:
         if isinstance(mark, Socket):
             return mark.type
+        if isinstance(mark, Match):
+            return mark.types
     known = _SOCKETS.get(base) if isinstance(base, collections.abc.Hashable) else None
     socket = known or getattr(base, "socket", None)
     if not isinstance(socket, str):

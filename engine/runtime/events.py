@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 from engine.graph.graph import NodeId
-from engine.node.context import Preview, Progress, Saved, Warned
+from engine.node.context import Preview, Progress, Saved, Sent, Shown, Warned
 from engine.store.artifacts import Artifact
 
 
@@ -37,19 +37,20 @@ class NodeStarted:
 
 @dataclass(frozen=True, slots=True)
 class NodeNote:
-    """A node reports progress, a preview, a warning or a saved file."""
+    """A node reports progress, a preview, a warning, a saved file, a text to show or a picture to send."""
 
     node: NodeId
-    note: Progress | Preview | Warned | Saved
+    note: Progress | Preview | Warned | Saved | Shown | Sent
 
 
 @dataclass(frozen=True, slots=True)
 class NodeFinished:
-    """A node is done, by work or from the cache; `artifacts` are the files it saved."""
+    """A node is done, by work or from the cache; `artifacts` are the files it saved, `texts` what else it shows."""
 
     node: NodeId
     artifacts: tuple[Artifact, ...]
     cached: bool = False
+    texts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from engine.graph.graph import Link, Node, NodeId, TypedGraph, TypedNode
 from engine.graph.keys import Key
 from engine.graph.spec import NodeSpec
 from engine.graph.subgraph import Expansion, ExpansionError
-from engine.node.context import Cancelled, NodeContext, Note, Saved, Services
+from engine.node.context import Cancelled, NodeContext, Note, Saved, Services, Shown
 from engine.node.definition import NodeDefinition
 from engine.runtime import events
 from engine.runtime.cancellation import CancelToken
@@ -98,6 +98,7 @@ class _Pending:
     demanded: frozenset[str] = frozenset()
     expanded: tuple[tuple[object, ...] | Expansion, ...] | None = None
     artifacts: list[Artifact] = field(default_factory=list)
+    texts: list[str] = field(default_factory=list)
 
 
 class _Run:
@@ -254,7 +255,7 @@ class _Run:
 
     def _finish(self, node_id: NodeId, outputs: tuple[Values, ...]) -> None:
         pending = self._pending[node_id]
-        result = Result(outputs, tuple(pending.artifacts))
+        result = Result(outputs, tuple(pending.artifacts), tuple(pending.texts))
         self._results[node_id] = result
         if self._nodes[node_id].spec.cacheable:
             self._cache.put(self._keys[node_id], result)
@@ -274,7 +275,7 @@ class _Run:
     def _announce(self, node_id: NodeId, result: Result, *, cached: bool) -> None:
         if result.artifacts:
             self._artifacts[node_id] = result.artifacts
-        self._emit(events.NodeFinished(node_id, result.artifacts, cached))
+        self._emit(events.NodeFinished(node_id, result.artifacts, cached, result.texts))
 
     def _release(self, node_id: NodeId) -> None:
         pending = self._pending[node_id]
@@ -343,7 +344,9 @@ class _Run:
         links = self._nodes[node_id].links
         lazy = {item.name for item in definition.spec.inputs if item.lazy and item.name in links}
         try:
-            return frozenset(name for call in calls for name in definition.demand(**call) if name in lazy)
+            return frozenset(
+                name for call in calls for name in definition.demand(**definition.arguments(call)) if name in lazy
+            )
         except Exception as error:  # noqa: BLE001  # the border: a demand function is the author's code too
             self._fail(node_id, error, {})
         return frozenset()
@@ -354,6 +357,8 @@ class _Run:
         def report(note: Note) -> None:
             if isinstance(note, Saved):
                 self._pending[node_id].artifacts.append(note.artifact)
+            elif isinstance(note, Shown):
+                self._pending[node_id].texts.append(note.text)
             self._emit(events.NodeNote(shown, note))
 
         return NodeContext(self._services, node_id=node_id, call=call, report=report, check=self._cancel.check)

@@ -20,10 +20,11 @@ BASE_BYTES = 500  # what an entry costs beside the tensors in it
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Result:
-    """What a node gave: the values of each output, and the files it saved."""
+    """What a node gave: the values of each output, the files it saved, and the texts it shows."""
 
     outputs: tuple[Values, ...]
     artifacts: tuple[Artifact, ...] = ()
+    texts: tuple[str, ...] = ()
 
 
 class ResultCache:
@@ -50,7 +51,7 @@ class ResultCache:
 
     def put(self, key: Key, result: Result) -> None:
         """Keep `result`, and drop the least recently used ones until all fits; one beyond the budget is not kept."""
-        size = BASE_BYTES + tensor_bytes(result.outputs)
+        size = BASE_BYTES + tensor_bytes(result.outputs) + sum(map(len, result.texts))
         self._drop(key)
         if size > self.max_bytes:
             return

@@ -93,7 +93,7 @@ def _block_in(arguments: Mapping[str, object]) -> Blocked | None:
 
 async def _call(definition: NodeDefinition, arguments: Mapping[str, object], context: NodeContext) -> Any:
     extra = {definition.context: context} if definition.context else {}
-    value = definition.function(**arguments, **extra)
+    value = definition.function(**definition.arguments(arguments), **extra)
     if isinstance(value, Coroutine):
         return await value
     if inspect.isgenerator(value):

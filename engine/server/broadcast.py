@@ -18,6 +18,7 @@ from engine.jobs.job import Job
 from engine.server.hub import Hub
 
 STATE_SECONDS = 0.1
+PREVIEW_TYPE = "image/jpeg"
 
 
 @dataclass(slots=True)
@@ -121,10 +122,11 @@ class Broadcast:
     def _preview(self, job: Job, node: str, picture: bytes, media_type: str) -> None:
         plain: bytes | None = None
         detailed: bytes | None = None
+        kind = "preview" if media_type == PREVIEW_TYPE else "picture"  # a finished one does not give way to the next
         for client in self._hub.clients(job.client):
             if client.wants_metadata:
                 detailed = detailed or wire.preview_frame_with_metadata(job.id, node, picture, media_type)
-                client.send("preview", detailed)
+                client.send(kind, detailed)
             else:
                 plain = plain or wire.preview_frame(picture, media_type)
-                client.send("preview", plain)
+                client.send(kind, plain)

@@ -34,7 +34,10 @@ class DiskFullError(StoreError):
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """A result: `filename` in `subfolder` of the folder `type` (`output` or `temp`), with size and digest."""
+    """A result: `filename` in `subfolder` of the folder `type` (`output` or `temp`), with size and digest.
+
+    `animated`: a picture that moves.
+    """
 
     path: Path
     filename: str
@@ -43,6 +46,7 @@ class Artifact:
     size: int
     sha256: str
     media_type: str
+    animated: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -17,6 +17,7 @@ from engine.store.png_metadata import PictureError, refuse_bomb
 
 MAX_PIXELS = 100_000_000
 PNG_LEVEL = 4
+EXIF_TEXT = 0x0110  # the tag of the prompt; further texts stand under the tags below it
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "AVIF", "TIFF")
 """A header in any other format is not even looked at: Pillow would run another program for some of them."""
 
@@ -57,6 +58,44 @@ def encode_png(pixels: NDArray[np.uint8], texts: Mapping[str, str]) -> bytes:
         info.add_text(keyword, text)
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "PNG", pnginfo=info, compress_level=PNG_LEVEL)
+    return file.getvalue()
+
+
+def encode_animated_png(
+    frames: Sequence[NDArray[np.uint8]], texts: Mapping[str, str], fps: float, compress_level: int = PNG_LEVEL
+) -> bytes:
+    """An animated PNG file that runs for ever, of `frames` `(H, W, 3 or 4)`, with a text chunk for each of `texts`."""
+    info = PngInfo()
+    for keyword, text in texts.items():
+        info.add_text(keyword, text)
+    first, *others = (Image.fromarray(frame) for frame in frames)
+    file = io.BytesIO()
+    timing = {"save_all": True, "append_images": others, "duration": int(1000 / fps), "loop": 0}
+    first.save(file, "PNG", pnginfo=info, compress_level=compress_level, **timing)
+    return file.getvalue()
+
+
+def encode_animated_webp(
+    frames: Sequence[NDArray[np.uint8]],
+    texts: Mapping[str, str],
+    fps: float,
+    *,
+    lossless: bool = True,
+    quality: int = 80,
+    method: int = 4,
+) -> bytes:
+    """A WebP animation that runs for ever; texts stand in its EXIF data as the community writes them.
+
+    `method` 0 to 6 trades time for size, `quality` 0 to 100 counts if not `lossless` (else as effort).
+    """
+    exif = Image.Exif()
+    ordered = sorted(texts.items(), key=lambda item: item[0] != "prompt")
+    for number, (keyword, text) in enumerate(ordered):
+        exif[EXIF_TEXT - number] = f"{keyword}:{text}"
+    first, *others = (Image.fromarray(frame) for frame in frames)
+    file = io.BytesIO()
+    timing = {"save_all": True, "append_images": others, "duration": int(1000 / fps), "loop": 0}
+    first.save(file, "WEBP", exif=exif, lossless=lossless, quality=quality, method=method, **timing)
     return file.getvalue()
 
 

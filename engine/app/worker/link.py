@@ -59,6 +59,11 @@ class Link:
             {"is": "preview", "job": attempt[0], "attempt": attempt[1], "node": node, "type": media_type}, picture
         )
 
+    def picture(self, node: str, picture: bytes, media_type: str) -> None:
+        """Send a finished picture of the attempt that runs, after all that was told before it."""
+        self._flush()
+        self.preview(node, picture, media_type, self._attempt)
+
     def send(self, head: dict[str, Any], body: bytes = b"") -> None:
         """Send a frame now."""
         data = memoryview(frames.pack(head, body))

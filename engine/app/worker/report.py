@@ -9,13 +9,13 @@ from typing import Any
 from engine.graph.graph import NodeId, TypedGraph
 from engine.jobs import events as told
 from engine.jobs.job import Saved
-from engine.node.context import Preview, Progress, Warned
+from engine.node.context import Preview, Progress, Sent, Warned
 from engine.runtime import events
 from engine.store.artifacts import Artifact
 
 
 class Report:
-    """An event sink that hands on each event as the server knows it, and pictures on the way to `show`."""
+    """An event sink: hands on each event as the server knows it, previews to `show`, finished pictures to `send`."""
 
     def __init__(
         self,
@@ -23,6 +23,7 @@ class Report:
         tell: Callable[[told.Event], None],
         show: Callable[[str, Preview], None],
         clean: Callable[[str], str],
+        send: Callable[[str, bytes, str], None] = lambda _node, _picture, _type: None,
     ) -> None:
         self.failure: told.Failed | None = None
         """Why the run failed, if it did."""
@@ -30,6 +31,7 @@ class Report:
         self._tell = tell
         self._show = show
         self._clean = clean
+        self._send = send
         self._began: dict[NodeId, float] = {}
 
     def __call__(self, event: events.Event) -> None:
@@ -44,12 +46,14 @@ class Report:
                 self._tell(told.Progress(node, value, total))
             case events.NodeNote(node, Preview() as preview):
                 self._show(node, preview)
+            case events.NodeNote(node, Sent(picture, media_type)):
+                self._send(node, picture, media_type)
             case events.NodeNote(node, Warned(text)):
                 self._tell(told.Warned(node, self._clean(text)))
-            case events.NodeFinished(node, artifacts, cached):
+            case events.NodeFinished(node, artifacts, cached, texts):
                 seconds = time.monotonic() - self._began.get(node, time.monotonic())
                 files = tuple(_saved(node, artifact) for artifact in artifacts)
-                self._tell(told.NodeFinished(node, output_of(artifacts), files, cached, seconds))
+                self._tell(told.NodeFinished(node, output_of(artifacts, texts), files, cached, seconds))
             case events.NodeBlocked(node, message):
                 self._tell(told.Blocked(node, self._clean(message)))
             case events.NodeFailed(node, node_type, kind, message, inputs):
@@ -58,13 +62,17 @@ class Report:
                 self.failure = told.Failed(fault, self._clean(message), kind, node, node_type, shown)
 
 
-def output_of(artifacts: Sequence[Artifact]) -> dict[str, Any] | None:
-    """What a node shows, in the community's form: lists of files by kind; None if it made none."""
+def output_of(artifacts: Sequence[Artifact], texts: Sequence[str] = ()) -> dict[str, Any] | None:
+    """What a node shows, in the community's form: lists of files by kind, and texts; None if there are none."""
     shown: dict[str, Any] = {}
     for artifact in artifacts:
         kind = "images" if artifact.media_type.startswith("image/") else "latents"
         file = {"filename": artifact.filename, "subfolder": artifact.subfolder, "type": artifact.type}
         shown.setdefault(kind, []).append(file)
+    if any(artifact.animated for artifact in artifacts):
+        shown["animated"] = [True]
+    if texts:
+        shown["text"] = list(texts)
     return shown or None
 
 

@@ -136,7 +136,7 @@ class Worker:
         except EaselError as error:
             return Failed("invalid", scrub(str(error)), type(error).__name__, code=error.code)
         self._previews.begin(extra.get("preview_method"))
-        report = Report(graph, self._link.tell, self._previews.show, scrub)
+        report = Report(graph, self._link.tell, self._previews.show, scrub, self._link.picture)
         result = run(
             graph,
             self._definitions,

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from engine.compat.workflow.document import InputSlot, Level, WorkflowNode
 from engine.foundation.json import JsonError, JsonValue, parse
-from engine.graph.spec import BooleanWidget, ChoiceWidget, IntWidget, NodeSpec, Widget
+from engine.graph.spec import BooleanWidget, ChoiceWidget, InputSpec, IntWidget, NodeSpec, Widget
 
 _CONTROLS = ("fixed", "increment", "decrement", "randomize", "increment-wrap")
 _SEEDS = ("seed", "noise_seed")
@@ -24,10 +24,14 @@ def widget_values(node: WorkflowNode, spec: NodeSpec | None) -> dict[str, JsonVa
     if spec is None:
         return _by_saved_inputs(node) | dict(node.named)
     ordered = sorted(spec.inputs, key=lambda item: not item.required)
-    widgets = {item.name: item.widget for item in ordered if item.widget is not None}
-    saved = dict(_by_position(list(widgets.items()), node.values))
-    saved |= {name: value for name, value in node.named.items() if name in widgets or spec.dynamic_inputs}
+    saved = dict(_by_position([item for item in ordered if item.widget is not None], node.values))
+    saved |= {name: value for name, value in node.named.items() if spec.dynamic_inputs or _has_widget(spec, name)}
     given = {name: value for name, value in saved.items() if value is not None}
+    widgets = {item.name: item.widget for item in ordered if item.widget is not None}
+    for item in ordered:
+        if item.widget is not None:
+            chosen = item.chosen(given.get(item.name, default_of(item.widget)))
+            widgets |= {part.name: part.widget for part in chosen if part.widget is not None}
     defaults = {name: default_of(widget) for name, widget in widgets.items() if name not in given}
     return given | {name: value for name, value in defaults.items() if value is not None}
 
@@ -94,16 +98,24 @@ def _is_widget(slot: InputSlot, spec: NodeSpec | None, inner: frozenset[str] | N
     return slot.widget or (inner is not None and slot.name in inner)
 
 
-def _by_position(widgets: Sequence[tuple[str, Widget]], values: Sequence[JsonValue]) -> Iterator[tuple[str, JsonValue]]:
+def _by_position(inputs: Sequence[InputSpec], values: Sequence[JsonValue]) -> Iterator[tuple[str, JsonValue]]:
+    """Pairs of input name and value; the widgets that a choice brings stand right behind it."""
     at = 0
-    for number, (name, widget) in enumerate(widgets):
-        if at >= len(values):
-            return
-        yield name, values[at]
+    waiting = list(reversed(inputs))
+    while waiting and at < len(values):
+        item = waiting.pop()
+        assert item.widget is not None
+        yield item.name, values[at]
+        waiting += [part for part in item.chosen(values[at]) if part.widget is not None][::-1]
         at += 1
-        following = widgets[number + 1][1] if number + 1 < len(widgets) else None
-        if at < len(values) and _is_extra(values[at], name, widget, following):
+        following = waiting[-1].widget if waiting else None
+        if at < len(values) and _is_extra(values[at], item.name, item.widget, following):
             at += 1
+
+
+def _has_widget(spec: NodeSpec, name: str) -> bool:
+    declared = spec.input(name)
+    return declared is not None and declared.widget is not None
 
 
 def _is_extra(value: JsonValue, name: str, widget: Widget, following: Widget | None) -> bool:

@@ -20,7 +20,7 @@ from engine.app.worker.scrub import scrub_of
 from engine.foundation.settings import settings_under
 from engine.jobs import events as told
 from engine.jobs import frames
-from engine.node.context import Preview, Progress, Warned
+from engine.node.context import Preview, Progress, Sent, Warned
 from engine.runtime import events
 from engine.store.artifacts import Artifact
 from engine.store.folders import folders
@@ -120,6 +120,22 @@ def test_notes_become_progress_warnings_and_pictures() -> None:
     heard, _ = report_of(*notes, show=lambda *args: shown.append(args))
     assert heard == [told.Progress("1", 1, 2), told.Warned("1", "CAREFUL")]
     assert shown == [("1", preview)]
+
+
+def test_finished_pictures_go_out_after_what_was_told_before() -> None:
+    pipe = Pipe()
+    link = link_to(pipe)
+    link._flushed = float("inf")  # as if something had just been sent
+    link.tell(told.NodeStarted("1", "SaveImageWebsocket"))
+    link.picture("1", b"PNG", "image/png")
+    assert [(head["is"], body) for head, body in pipe.frames()] == [("events", b""), ("preview", b"PNG")]
+    node: Any = "1"
+    sent: list[Any] = []
+    spec = SimpleNamespace(id=node, spec=SimpleNamespace(id="Send"))
+    graph = cast(Any, SimpleNamespace(nodes={"1": spec}))
+    report = Report(graph, lambda _: None, lambda *_: None, str, lambda *args: sent.append(args))
+    report(events.NodeNote(node, Sent(b"PNG", "image/png")))
+    assert sent == [("1", b"PNG", "image/png")]
 
 
 @pytest.mark.parametrize(("exception", "kind"), [("OutOfMemoryError", "oom"), ("ValueError", "user")])

@@ -8,11 +8,13 @@ from engine.graph.spec import (
     BooleanWidget,
     ChoiceWidget,
     FloatWidget,
+    Growth,
     InputSpec,
     IntWidget,
     NodeSpec,
     OutputSpec,
     StringWidget,
+    Variant,
 )
 
 
@@ -69,3 +71,32 @@ def test_texts_switches_and_flags_keep_their_names():
 
 def test_a_socket_of_a_type_that_has_widgets_asks_for_none():
     assert config("INT") == ["INT", {"forceInput": True}]
+
+
+def test_inputs_that_stand_for_others_say_what_they_stand_for():
+    assert config("COMFY_AUTOGROW_V3", growth=Growth("image", "IMAGE", 2, 50)) == [
+        "COMFY_AUTOGROW_V3",
+        {"template": {"input": {"required": {"image": ["IMAGE"]}}, "prefix": "image", "min": 2, "max": 50}},
+    ]
+    variants = (Variant("by", (InputSpec("by", "INT", widget=IntWidget(2)),)), Variant("none"))
+    assert config("COMFY_DYNAMICCOMBO_V3", ChoiceWidget(("by", "none")), variants=variants) == [
+        "COMFY_DYNAMICCOMBO_V3",
+        {
+            "options": [
+                {"key": "by", "inputs": {"required": {"by": ["INT", {"default": 2}]}}},
+                {"key": "none", "inputs": {"required": {}}},
+            ]
+        },
+    ]
+
+
+def test_inputs_and_outputs_of_matching_types_name_their_template():
+    spec = NodeSpec(
+        "Switch",
+        inputs=(InputSpec("on_true", "*", lazy=True, match="T"),),
+        outputs=(OutputSpec("output", "*", match="T"), OutputSpec("INT", "INT")),
+    )
+    data = describe(spec, lambda _: [])
+    template = {"template_id": "T", "allowed_types": "*"}
+    assert data["input"]["required"]["on_true"] == ["COMFY_MATCHTYPE_V3", {"template": template, "lazy": True}]
+    assert (data["output"], data["output_matchtypes"]) == (["COMFY_MATCHTYPE_V3", "INT"], ["T", None])

@@ -8,7 +8,7 @@ import pytest
 
 from engine.compat.workflow.document import InputSlot, Level, WorkflowNode
 from engine.compat.workflow.widgets import promoted_values, widget_values
-from engine.graph.spec import BooleanWidget, ChoiceWidget, InputSpec, IntWidget, NodeSpec, StringWidget
+from engine.graph.spec import BooleanWidget, ChoiceWidget, InputSpec, IntWidget, NodeSpec, StringWidget, Variant
 
 SEED, PLAIN, SWITCH, TEXT = IntWidget(control_after_generate=True), IntWidget(3), BooleanWidget(True), StringWidget("t")
 UPLOAD, CHOICE, FILE = ChoiceWidget(files="input", upload="video"), ChoiceWidget(("x", "y")), ChoiceWidget(files="vae")
@@ -58,6 +58,28 @@ def test_names_win_over_places_and_only_dynamic_types_keep_other_names():
     assert widget_values(node, fixed) == {"a": 1, "b": 5}
     dynamic = NodeSpec("N", inputs=fixed.inputs, dynamic_inputs=True)
     assert widget_values(node, dynamic) == {"a": 1, "b": 5, "b.width": 6}
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (["size", 64, 32, "after"], {"how": "size", "how.width": 64, "how.height": 32, "b": "after"}),
+        (["factor", 2, "after"], {"how": "factor", "how.factor": 2, "b": "after"}),
+        (["none", "after"], {"how": "none", "b": "after"}),
+        ([], {"how": "factor", "how.factor": 3, "b": "t"}),
+    ],
+)
+def test_the_widgets_that_a_choice_brings_stand_right_behind_it(values, expected):
+    part = {name: InputSpec(name, "INT", widget=PLAIN) for name in ("factor", "width", "height")}
+    sized = Variant("size", (part["width"], InputSpec("like", "IMAGE"), part["height"]))
+    how = InputSpec(
+        "how",
+        "COMFY_DYNAMICCOMBO_V3",
+        widget=ChoiceWidget(("factor", "size", "none")),
+        variants=(Variant("factor", (part["factor"],)), sized, Variant("none")),
+    )
+    node_type = NodeSpec("N", inputs=(InputSpec("image", "IMAGE"), how, InputSpec("b", "STRING", widget=TEXT)))
+    assert widget_values(WorkflowNode("1", "N", values=values), node_type) == expected
 
 
 def promoted(values: list[Any], proxies: Any = None, **more: Any) -> dict[int, Any]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import Annotated, Any, NamedTuple
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, NamedTuple
 
 import pytest
 from torch import Tensor
@@ -11,6 +12,7 @@ from torch import Tensor
 from engine.graph.spec import (
     ChoiceWidget,
     FloatWidget,
+    Growth,
     InputSpec,
     IntWidget,
     NodeSpec,
@@ -25,13 +27,16 @@ from engine.node import (
     Choice,
     Expansion,
     Files,
+    Grow,
     Lazy,
+    Match,
     NodeContext,
     Omittable,
     Range,
     Request,
     Seed,
     Text,
+    Variants,
     node,
 )
 from engine.node.declare import definition_of
@@ -193,3 +198,75 @@ def test_a_rest_that_stands_for_nothing_is_refused() -> None:
         @node("Bad")
         def bad(**rest: float) -> float:
             return 0.0
+
+
+@dataclass(frozen=True)
+class ByFactor:
+    key: ClassVar[str] = "by factor"
+    factor: Annotated[float, Range(0.0, 8.0)] = 2.0
+
+
+@dataclass(frozen=True)
+class Like:
+    key: ClassVar[str] = "like"
+    other: Image
+
+
+@node("Compound", category="test")
+def compound(
+    images: Annotated[list[Image], Grow("image", 2, 5)],
+    value: Annotated[Any, Match("T", "IMAGE,MASK")],
+    how: Annotated[ByFactor | Like, Variants()],
+) -> Annotated[Any, Match("T", "IMAGE,MASK")]:
+    """Takes inputs that stand for others."""
+    return images, value, how
+
+
+def test_inputs_that_stand_for_others_are_declared() -> None:
+    images, value, how = spec_of(compound).inputs
+    assert images.growth == Growth("image", "IMAGE", 2, 5)
+    assert (value.type, value.match) == ("IMAGE,MASK", "T")
+    assert isinstance(how.widget, ChoiceWidget)
+    assert how.widget.options == ("by factor", "like")
+    assert [item.name for item in how.parts()] == ["how.factor", "how.other"]
+    (output,) = spec_of(compound).outputs
+    assert (output.type, output.match) == ("IMAGE,MASK", "T")
+    assert from_json(to_json(spec_of(compound))) == spec_of(compound)
+
+
+def test_their_parts_become_lists_and_dataclasses() -> None:
+    definition = definition_of(compound)
+    assert definition is not None
+    inputs = {"images.image10": 3, "images.image2": 2, "images.image0": 1, "value": 4, "how": "by factor"}
+    assert definition.arguments(inputs | {"how.factor": 3.0}) == {
+        "images": [1, 2, 3],
+        "value": 4,
+        "how": ByFactor(3.0),
+    }
+
+
+def test_a_growing_input_that_is_no_list_is_refused() -> None:
+    def wrong(images: Annotated[Image, Grow("image")]) -> Image:
+        return images
+
+    with pytest.raises(DeclarationError, match=r"parameter images.*belongs on a list"):
+        node("Wrong")(wrong)
+
+
+def test_a_variant_without_a_key_or_with_files_is_refused() -> None:
+    @dataclass(frozen=True)
+    class Filed:
+        key: ClassVar[str] = "file"
+        name: Annotated[str, Files("loras")] = ""
+
+    def keyless(how: Annotated[int | str, Variants()]) -> int:
+        return 0
+
+    def filed(how) -> int:  # type: ignore[no-untyped-def]
+        return 0
+
+    filed.__annotations__ = {"how": Annotated[Filed, Variants()], "return": int}
+    with pytest.raises(DeclarationError, match="class variable key"):
+        node("Wrong")(keyless)
+    with pytest.raises(DeclarationError, match="files in inputs of their own"):
+        node("Wrong")(filed)

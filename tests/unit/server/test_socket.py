@@ -196,3 +196,22 @@ def test_the_bytes_of_a_run_are_linear_in_its_graph(tmp_path: Path) -> None:
 
     small, large = serve(tmp_path, work)
     assert large < 12 * small
+
+
+def test_finished_pictures_all_arrive_where_previews_would_give_way(tmp_path: Path) -> None:
+    async def work(world: World) -> list[bytes]:
+        socket = await world.socket("me")
+        await socket.receive()
+        await running(world, await world.queue(LONG, client_id="me"))
+        job = world.state.dispatcher.runs[0].attempt.job
+        for picture in (b"JPEG 1", b"JPEG 2"):
+            world.state.broadcast(JobEvent(job, 1, Preview("1", picture)))
+        for picture in (b"PNG 1", b"PNG 2"):
+            world.state.broadcast(JobEvent(job, 1, Preview("1", picture, "image/png")))
+        return [await first_bytes(socket) for _ in range(3)]
+
+    assert serve(tmp_path, work) == [
+        struct.pack(">II", 1, 1) + b"JPEG 2",
+        struct.pack(">II", 1, 2) + b"PNG 1",
+        struct.pack(">II", 1, 2) + b"PNG 2",
+    ]

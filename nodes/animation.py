@@ -1,0 +1,47 @@
+"""Batches of pictures saved as animations."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from engine.node import PLAIN, Choice, NodeContext, Range, node
+from engine.tensors import pictures
+from engine.tensors.values import Image
+
+CATEGORY = "image/animation"
+METHODS = {"default": 4, "fastest": 0, "slowest": 6}
+
+Rate = Annotated[float, Range(0.01, 1000.0, step=0.01)]
+
+
+@node("SaveAnimatedWEBP", category=CATEGORY, sink=True)
+def save_animated_webp(
+    images: Image,
+    filename_prefix: str = "ComfyUI",
+    fps: Rate = 6.0,
+    lossless: bool = True,
+    quality: Annotated[int, Range(0, 100)] = 80,
+    *,
+    method: Annotated[str, Choice(*METHODS)],
+    ctx: NodeContext = PLAIN,
+) -> None:
+    """Write pictures to the output folder as one WebP animation, with the prompt and the workflow in it."""
+    data = pictures.animated_webp(images, ctx.metadata, fps, lossless=lossless, quality=quality, method=METHODS[method])
+    ctx.save(data, filename_prefix, ".webp", "output", _size(images), animated=len(images) > 1)
+
+
+@node("SaveAnimatedPNG", category=CATEGORY, sink=True)
+def save_animated_png(
+    images: Image,
+    filename_prefix: str = "ComfyUI",
+    fps: Rate = 6.0,
+    compress_level: Annotated[int, Range(0, 9)] = 4,
+    ctx: NodeContext = PLAIN,
+) -> None:
+    """Write pictures to the output folder as one animated PNG, with the prompt and the workflow in it."""
+    data = pictures.animated_png(images, ctx.metadata, fps, compress_level)
+    ctx.save(data, filename_prefix, ".png", "output", _size(images), animated=len(images) > 1)
+
+
+def _size(images: Image) -> tuple[int, int]:
+    return images.shape[2], images.shape[1]
