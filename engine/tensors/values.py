@@ -66,6 +66,17 @@ class Hook:
     __slots__ = ()
 
 
+class Control:
+    """What steers a net besides the words of one prompt, as long as `start` and `end` say; `engine.models.control` has
+    what there is. Prompts with the same controls, by identity, share calls of the net.
+    """
+
+    __slots__ = ()
+
+    start: float  # as of prompts
+    end: float
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Prompt:
     """One encoded prompt: `tokens` `(B, T, D)`, `pooled` `(B, P)` or None, and where and when it counts.
@@ -73,7 +84,8 @@ class Prompt:
     It counts with the weight `strength` inside `area` (None: everywhere), times `mask_strength * mask`, the mask
     `(1 or B, H, W)` of any size; `mask_bounds` leaves out what lies around the mask. `start` and `end` are fractions of
     the sampling, 0 its start. A default prompt counts by what the weights of those in `yields_to` leave of 1. `hooks`
-    change the net that is asked for this prompt.
+    change the net that is asked for this prompt, and `controls` steer it; with `shares_controls` they do so for prompts
+    of the negative side, too, if none there has controls of its own.
     """
 
     tokens: Tensor
@@ -87,6 +99,8 @@ class Prompt:
     end: float = 1.0
     yields_to: tuple[Prompt, ...] = ()
     hooks: tuple[Hook, ...] = ()
+    controls: tuple[Control, ...] = ()
+    shares_controls: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)

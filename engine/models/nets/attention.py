@@ -11,7 +11,7 @@ from dataclasses import replace
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from engine.models.nets.patches import Site, attention, sources
+from engine.models.nets.patches import Site, after_self_attention, attention, sources
 
 
 class Attention(nn.Module):
@@ -77,7 +77,7 @@ class TransformerBlock(nn.Module):
         self.norm3 = nn.LayerNorm(channels)
 
     def forward(self, x: Tensor, context: Tensor, site: Site | None = None) -> Tensor:
-        x = x + self.attn1(self.norm1(x), site=site)
+        x = after_self_attention(site, x + self.attn1(self.norm1(x), site=site))
         x = x + self.attn2(self.norm2(x), context, site)
         out: Tensor = x + self.ff(self.norm3(x))
         return out

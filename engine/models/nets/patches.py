@@ -10,9 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
+from engine.tensors.rows import Rows
 
 Part: TypeAlias = Literal["input", "middle", "output"]
 
@@ -49,10 +50,38 @@ Attend: TypeAlias = Callable[[Site, Tensor, Tensor, Tensor], Tensor]
 """Attention of queries, keys and values `(B, heads, N, C / heads)`, as the next patch or the net computes it."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Call:
+    """One call of a net, before anything is computed: the net and what it is given, and what each row is about.
+
+    `x` `(B, C, h, w)` scaled as the net sees it, `timesteps` `(B,)`, `context` `(B, T, D)`, `y` where the net takes it.
+    """
+
+    net: nn.Module
+    x: Tensor
+    timesteps: Tensor
+    context: Tensor
+    y: Tensor | None
+    sigma: float
+    rows: Rows
+
+
 class Patch:
     """A change to one call of a UNet; every hook leaves things as they are unless it is overridden."""
 
     __slots__ = ()
+
+    def begun(self, call: Call) -> Patch:  # noqa: ARG002
+        """The patch for one call, in which it may keep what it computes from what the net is given."""
+        return self
+
+    def row_numbers(self, net: nn.Module, x: Tensor) -> int:  # noqa: ARG002
+        """How many numbers the patch keeps for one row of a call on `x` `(B, C, h, w)`, beyond what the net keeps."""
+        return 0
+
+    def after_self_attention(self, site: Site, x: Tensor) -> Tensor:  # noqa: ARG002
+        """The tokens `(B, N, C)` between the self-attention and the cross-attention of a transformer block."""
+        return x
 
     def skipped(self, site: Site, x: Tensor) -> Tensor:  # noqa: ARG002
         """The feature map after an input block, before it is kept for the way up."""
@@ -88,6 +117,14 @@ def passed(site: Site | None, x: Tensor) -> Tensor:
     if site is not None:
         for patch in site.patches:
             x = patch.passed(site, x)
+    return x
+
+
+def after_self_attention(site: Site | None, x: Tensor) -> Tensor:
+    """See `skipped`."""
+    if site is not None:
+        for patch in site.patches:
+            x = patch.after_self_attention(site, x)
     return x
 
 
