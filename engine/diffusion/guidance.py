@@ -209,7 +209,7 @@ def _average(x: Tensor, answers: list[tuple[_Question, Tensor]]) -> Tensor:
         return answers[0][1]
     total, weights = torch.zeros_like(x), torch.full_like(x, NO_WEIGHT)
     for question, answer in answers:
-        weight = torch.ones(1) if question.region.weight is None else question.region.weight
+        weight = torch.ones(1) if question.region.weight is None else _repeated(question.region.weight, len(x))
         weight = weight.to(x)
         question.region.cut(total).add_(answer * weight)
         question.region.cut(weights).add_(weight)
@@ -237,6 +237,11 @@ def _grouped(questions: Sequence[_Question]) -> list[list[_Question]]:
 def _size(question: _Question) -> tuple[int, int]:
     rows, columns = question.region.rows, question.region.columns
     return rows.stop - rows.start, columns.stop - columns.start
+
+
+def _repeated(weight: Tensor, batch: int) -> Tensor:
+    """`weight` of one mask as it is, those of several in turn for `batch` rows."""
+    return weight if len(weight) == 1 else weight.repeat(-(-batch // len(weight)), 1, 1, 1)[:batch]
 
 
 def _fitted(tokens: Tensor, batch: int, length: int) -> Tensor:

@@ -131,6 +131,15 @@ def test_a_mask_of_any_size_weighs_each_cell() -> None:
     assert torch.allclose(out[:, 17:], torch.full((32, 15), 0.75))
 
 
+@pytest.mark.parametrize(("masks", "batch"), [(3, 2), (2, 1), (2, 5)])
+def test_masks_of_another_number_than_latents_are_taken_in_turn(masks: int, batch: int) -> None:
+    mask = torch.arange(1.0, masks + 1).view(-1, 1, 1).expand(masks, 20, 40) / masks
+    both = combine(says(0.0), set_mask(says(1.0), Mask(mask), set_cond_area="default"))
+    (result,) = estimates(Numbers(), torch.zeros(batch, 4, 32, 32), 1.0, [both])  # type: ignore[arg-type]
+    shares = torch.tensor([mask[row % masks, 0, 0] for row in range(batch)])
+    assert torch.allclose(result[:, 0, 5, 5], shares / (1 + shares))
+
+
 def test_mask_bounds_let_the_net_see_only_the_box_about_the_mask() -> None:
     numbers = Numbers()
     mask = torch.zeros(1, 32, 32)
