@@ -140,6 +140,11 @@ def test_masks_of_another_number_than_latents_are_taken_in_turn(masks: int, batc
     assert torch.allclose(result[:, 0, 5, 5], shares / (1 + shares))
 
 
+def test_a_mask_of_nothing_is_named() -> None:
+    with pytest.raises(AreaError, match="empty"):
+        estimate(set_mask(says(1.0), Mask(torch.zeros(0, 64, 64)), set_cond_area="default"))
+
+
 def test_mask_bounds_let_the_net_see_only_the_box_about_the_mask() -> None:
     numbers = Numbers()
     mask = torch.zeros(1, 32, 32)
