@@ -1,8 +1,8 @@
-"""The CLIP text encoder of Stable Diffusion 1.x: prompts to conditioning.
+"""The CLIP text encoders of the Stable Diffusion families: prompts to conditioning.
 
-Source: Radford et al. 2021 (CLIP ViT-L text tower), Rombach et al. 2022. Prompts of any length are cut into chunks of
-75 tokens that are encoded apart and joined; weights move a token's state along the line from its state in the empty
-prompt.
+Source: Radford et al. 2021 (CLIP), Rombach et al. 2022, Podell et al. 2023 (SDXL's pair of towers). Prompts of any
+length are cut into chunks of 75 tokens that are encoded apart and joined; weights move a token's state along the line
+from its state in the empty prompt.
 """
 
 from __future__ import annotations
@@ -13,13 +13,12 @@ from typing import ClassVar, TypeAlias
 
 import torch
 from torch import Tensor
-from transformers import CLIPTextModel
 
 from engine.foundation.errors import EaselError
 from engine.memory.handle import ModelHandle
 from engine.models.text.prompt import CHUNK, Embedding, Segment, Weighted, chunks, parse, words
 from engine.models.text.tokenizer import END, START, ClipTokenizer
-from engine.models.text.tower import PLAIN_ATTENTION, AttentionFactors, tower_states, tower_width
+from engine.models.text.tower import CLIP_L, PLAIN_ATTENTION, AttentionFactors, Recipe, Tower, tower_states, tower_width
 from engine.tensors.values import Conditioning, Prompt
 
 Token: TypeAlias = int | Tensor
@@ -37,43 +36,60 @@ class TextEncoder:
     """Turns prompts into conditioning.
 
     `last_layer` is -1 for the last transformer layer, -2 for the one before (clip skip 2), and so on. `embeddings`
-    gives the vectors `(n, D)` of a textual inversion by name, None if there is none.
+    gives the vectors `(n, D)` of a textual inversion by name, None if there is none. `recipe` says how the family reads
+    the tower. With a `second` tower (SDXL) its states stand behind this one's along D, and its pooled state counts.
     """
 
     socket: ClassVar[str] = "CLIP"
 
-    net: ModelHandle[CLIPTextModel]
+    net: ModelHandle[Tower]
     tokenizer: ClipTokenizer
     embeddings: Embeddings
     last_layer: int = -1
     attention: AttentionFactors = PLAIN_ATTENTION
+    recipe: Recipe = CLIP_L
+    second: TextEncoder | None = None
 
     @property
     def nbytes(self) -> int:
         """Bytes of the weights."""
-        return self.net.nbytes
+        return self.net.nbytes + (self.second.nbytes if self.second else 0)
 
     def with_last_layer(self, layer: int) -> TextEncoder:
         """The same encoder, read out at `layer` (-1 to -24; one that the tower does not have means the last)."""
-        return replace(self, last_layer=layer)
+        return replace(self, last_layer=layer, second=self.second and self.second.with_last_layer(layer))
 
     def with_attention(self, factors: AttentionFactors) -> TextEncoder:
         """The same encoder with the parts of all attention times `factors`, besides those it has already."""
-        return replace(self, attention=self.attention.times(factors))
+        second = self.second and self.second.with_attention(factors)
+        return replace(self, attention=self.attention.times(factors), second=second)
 
-    def encode(self, text: str) -> Conditioning:
-        """Token states `(1, 77 * chunks, D)` and the pooled state `(1, D)` of the first chunk, float32.
+    def encode(self, text: str, second_text: str | None = None) -> Conditioning:
+        """Token states `(1, 77 * chunks, D)` and the pooled state `(1, P)` of the first chunk, float32.
 
-        Raises `EmbeddingError` for a textual inversion that is not there or of another width.
+        A second tower reads `second_text`, if that is given, and `text` otherwise; the shorter of the two is filled up
+        with empty chunks. Raises `EmbeddingError` for a textual inversion that is not there or of another width.
         """
-        laid = chunks([group for segment in parse(text) for group in self._groups(segment)])
+        laid = self._laid(text)
+        if self.second is None:
+            return Conditioning((Prompt(*self._encoded(laid)),))
+        other = self.second._laid(text if second_text is None else second_text)
+        count = max(len(laid), len(other))
+        first, _ = self._encoded([*laid, *[[]] * (count - len(laid))])
+        second, pooled = self.second._encoded([*other, *[[]] * (count - len(other))])
+        return Conditioning((Prompt(torch.cat([first, second], dim=-1), pooled),))
+
+    def _laid(self, text: str) -> list[list[Weighted[Token]]]:
+        return chunks([group for segment in parse(text) for group in self._groups(segment)])
+
+    def _encoded(self, laid: Sequence[Sequence[Weighted[Token]]]) -> tuple[Tensor, Tensor]:
         rows = [[token.token for token in chunk] for chunk in laid]
         weighted = any(token.weight != 1.0 for chunk in laid for token in chunk)
         states, pooled = self.states([*rows, []] if weighted else rows)
         if weighted:
             empty, states = states[-1:], states[:-1]
             states = empty + (states - empty) * token_weights(laid)
-        return Conditioning((Prompt(states.reshape(1, -1, states.shape[-1]), pooled[:1]),))
+        return states.reshape(1, -1, states.shape[-1]), pooled[:1]
 
     def _groups(self, segment: Segment) -> Iterator[list[Weighted[Token]]]:
         """The tokens of each word or embedding: what stays together where a chunk ends."""
@@ -104,8 +120,8 @@ class TextEncoder:
         return vectors
 
     def states(self, rows: Sequence[Sequence[Token]]) -> tuple[Tensor, Tensor]:
-        """States `(B, 77, D)` and pooled states `(B, D)` of rows of up to 75 tokens."""
-        ids = torch.full((len(rows), CHUNK + 2), END)
+        """This tower's states `(B, 77, D)` and pooled states `(B, P)` of rows of up to 75 tokens."""
+        ids = torch.full((len(rows), CHUNK + 2), self.recipe.padding)
         ids[:, 0] = START
         vectors: dict[tuple[int, int], Tensor] = {}
         for row, tokens in enumerate(rows):
@@ -115,8 +131,10 @@ class TextEncoder:
                     ids[row, place] = 0
                 else:
                     ids[row, place] = token
+            ids[row, len(tokens) + 1] = END
         with self.net.lease() as net:
-            states, pooled = tower_states(net, ids.to(self.net.device), vectors, self.last_layer, self.attention)
+            inputs = (ids.to(self.net.device), vectors, self.last_layer, self.attention)
+            states, pooled = tower_states(net, *inputs, normed=self.recipe.normed)
         return states.float().cpu(), pooled.float().cpu()
 
 
