@@ -53,7 +53,7 @@ FAMILIES: Mapping[str, Family] = {
         Family("SD 1.5 inpainting", _facts(9, _OLD, "CLIP"), channels="inpainting"),
         Family("InstructPix2Pix", _facts(8, _OLD, "CLIP"), channels="edit"),
         Family(TAIYI, {**_facts(4, _OLD, "BERT"), "text encoder": ("BERT",)}),
-        Family(SD2, _facts(4, _NEW, "OpenCLIP"), prediction=None),
+        Family(SD2, _facts(4, _NEW, "OpenCLIP", guidance_embedding="no|yes"), prediction=None),
         Family("SD 2.x inpainting", _facts(9, _NEW, "OpenCLIP"), channels="inpainting"),
         Family(DEPTH, _facts(5, _NEW, "OpenCLIP"), channels="depth"),
         Family(

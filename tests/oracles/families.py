@@ -46,6 +46,7 @@ def linear_unet(
     heads = {"attention_head_dim": tuple(width // 64 for width in widths)}
     with torch.device("meta"):
         net = UNet2DConditionModel(
+            sample_size=64,
             in_channels=channels,
             block_out_channels=widths,
             layers_per_block=blocks,
