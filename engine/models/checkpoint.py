@@ -14,7 +14,7 @@ from engine.models.detect import UNET, VAE, ArchitectureError, Detection, detect
 from engine.models.diffusers_names import is_vae
 from engine.models.families import FAMILIES, SD1, Family, Prediction
 from engine.models.nets.unet import UNet
-from engine.models.parts import TowerSource, original_unet, text_encoder_of, towers_of, unet_of, vae_of
+from engine.models.parts import TowerSource, compute_dtype, original_unet, text_encoder_of, towers_of, unet_of, vae_of
 from engine.models.text.encoder import Embeddings, TextEncoder
 from engine.models.text.tokenizer import ClipTokenizer
 from engine.models.vae import Vae
@@ -66,6 +66,7 @@ class Source:
     scale_factor: float | None = None
     statistics: tuple[Tensor, Tensor] | None = None
     tokenizer: ClipTokenizer | None = None
+    zero_terminal: bool = False
 
 
 def no_embeddings(_name: str) -> Tensor | None:
@@ -84,8 +85,8 @@ def load_checkpoint(
 ) -> Checkpoint:
     """Load a single-file checkpoint. EMA weights, schedule buffers and position ids in it are ignored.
 
-    The UNet computes in `dtype`, which is float32 on the CPU and float16 elsewhere if None; the text encoder and the
-    autoencoder compute in float32. `family` and `prediction` override what is detected. Raises `ArchitectureError` for
+    The UNet computes in `dtype`, which is float32 on the CPU and float16 elsewhere if None, as the autoencoder does;
+    the text encoder computes in float32. `family` and `prediction` override what is detected. Raises `ArchitectureError` for
     a file of another kind or family, and what `open_weights` raises for a damaged one.
     """
     weights = open_weights(path)
@@ -119,7 +120,7 @@ def loaded(
     """The checkpoint whose tensors are in `source`, see `load_checkpoint`."""
     where, family = source.where, FAMILIES[source.detection.family]
     vae = vae_of(source.vae, device, where) if source.vae else None
-    unet = unet_of(source.unet, dtype or _compute_dtype(device), where)
+    unet = unet_of(source.unet, dtype or compute_dtype(device), where)
     return Checkpoint(
         source.detection,
         ModelHandle(unet, device),
@@ -130,7 +131,7 @@ def loaded(
         text_encoder_of(source.towers, device, embeddings, where, source.tokenizer),
         vae,
         family,
-        ZERO_TERMINAL in source.markers,
+        source.zero_terminal or ZERO_TERMINAL in source.markers,
         source.statistics,
     )
 
@@ -160,8 +161,8 @@ def load_unet(
 def load_vae(path: Path, device: torch.device, dtype: torch.dtype | None = None) -> Vae:
     """Load an autoencoder from a file of its own (with or without the checkpoint prefix) or out of a checkpoint.
 
-    It computes in `dtype`, float32 if None. Raises `ArchitectureError` for a file of another kind, and what
-    `open_weights` raises.
+    It computes in `dtype`, see `vae_of`. Raises `ArchitectureError` for a file of another kind, and what `open_weights`
+    raises.
     """
     weights = open_weights(path)
     prefix = VAE if any(name.startswith(VAE) for name in weights) else ""
@@ -181,8 +182,3 @@ def _prediction(family: Family, unet: Mapping[str, Tensor]) -> Prediction:
     last = max(blocks, key=lambda name: int(name.split(".")[1]))
     bias = original_unet(unet)[last]
     return "v" if bias.float().std(correction=0) > V_DEVIATION else "epsilon"
-
-
-def _compute_dtype(device: torch.device) -> torch.dtype:
-    """Half precision where it is fast; CPUs widen, which is exact and faster there."""
-    return torch.float32 if device.type == "cpu" else torch.float16

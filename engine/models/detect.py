@@ -81,7 +81,10 @@ _PARTS = (
     ("upscale_model", "ESRGAN", "model.1.sub.0."),
     ("upscale_model", "ESRGAN", "body.0.rdb1."),
     ("clip_vision", "CLIP vision tower", "vision_model.embeddings."),
-    ("text_encoder", "CLIP text encoder", "text_model.embeddings.token_embedding.weight"),
+    ("clip_vision", "OpenCLIP vision tower", "ln_pre.weight"),
+    ("text_encoder", "OpenCLIP text encoder", "transformer.resblocks.0."),
+    ("text_encoder", "BERT", "embeddings.word_embeddings.weight"),
+    ("text_encoder", "CLIP text encoder", "embeddings.token_embedding.weight"),
     ("text_encoder", "T5", "encoder.block.0.layer.0.SelfAttention."),
 )
 _FOLDERS = {

@@ -87,9 +87,7 @@ FAMILIES: Mapping[str, Family] = {
             vector="sizes",
             channels="edit",
         ),
-        Family(
-            REFINER, _facts(4, _NEW, _ALONE, levels="4", **_BASE), scale_factor=0.13025, vector="sizes and score"
-        ),
+        Family(REFINER, _facts(4, _NEW, _ALONE, levels="4", **_BASE), scale_factor=0.13025, vector="sizes and score"),
         Family(
             VIDEO,
             {

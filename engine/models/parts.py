@@ -13,14 +13,15 @@ from torch import Tensor
 from engine.memory.handle import ModelHandle
 from engine.models.assembly import fill
 from engine.models.configs import autoencoder_config, unet_config
-from engine.models.detect import CLIP
+from engine.models.detect import CLIP, ArchitectureError
 from engine.models.diffusers_names import is_unet, is_vae, unet_names, vae_names
 from engine.models.nets.autoencoder import Autoencoder
 from engine.models.nets.unet import UNet
+from engine.models.text.bert import WORDS, load_bert
 from engine.models.text.encoder import Embeddings, TextEncoder
 from engine.models.text.open_clip import text_tower
 from engine.models.text.tokenizer import ClipTokenizer
-from engine.models.text.tower import CLIP_H, CLIP_L, SDXL_G, SDXL_L, Recipe, load_tower
+from engine.models.text.tower import CLIP_H, CLIP_L, SDXL_G, SDXL_L, Recipe, Tower, load_tower
 from engine.models.vae import Vae
 from engine.models.weights import Weights
 
@@ -37,9 +38,7 @@ _ATTENTION_NAMES = {
     "to_out": "proj_out",
     "group_norm": "norm",
 }
-_UNET_NAMES = {
-    f"{start}.cond_proj.weight": "time_cond_proj.weight" for start in ("time_embed", "time_embedding")
-}
+_UNET_NAMES = {f"{start}.cond_proj.weight": "time_cond_proj.weight" for start in ("time_embed", "time_embedding")}
 
 
 def unet_of(weights: Mapping[str, Tensor], dtype: torch.dtype, where: str) -> UNet:
@@ -58,16 +57,16 @@ def original_unet(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def vae_of(weights: Mapping[str, Tensor], device: torch.device, where: str, dtype: torch.dtype | None = None) -> Vae:
-    """The autoencoder of `weights` in the original's or diffusers' names, without prefix, float32 if `dtype` is None.
+    """The autoencoder of `weights` in the original's or diffusers' names, without prefix.
 
-    Raises `ArchitectureError`.
+    It computes in `dtype`; if that is None, in float32 on the CPU and elsewhere in float16, as far as that goes. Raises `ArchitectureError`.
     """
     names = vae_names(weights) if is_vae(weights) else {}
     named = {_todays_name(names.get(name, name)): tensor for name, tensor in weights.items()}
     config = autoencoder_config({name: tuple(tensor.shape) for name, tensor in named.items()}, "", where=where)
     with torch.device("meta"):
         net = Autoencoder(config)
-    fill(net, named, dtype or torch.float32, where)
+    fill(net, named, dtype or compute_dtype(device), where)
     return Vae(ModelHandle(net, device), config.downscale, config.latent_channels)
 
 
@@ -81,6 +80,12 @@ def towers_of(weights: Weights) -> tuple[TowerSource, ...]:
         (CLIP, CLIP_L, False),
     )
     found: list[TowerSource] = []
+    if any(name.startswith(CLIP) and name.endswith(WORDS) for name in weights):
+        raise ArchitectureError(
+            "this checkpoint's text encoder (BERT) needs a vocabulary, which single files do not hold",
+            where=weights.path.name,
+            hint="Use the model in its folder form with DiffusersLoader.",
+        )
     for prefix, recipe, renamed in places:
         part = weights.part(prefix)
         if part:
@@ -98,7 +103,10 @@ def text_encoder_of(
     """The encoder of one tower, or of two that are read side by side; None without towers."""
     encoder: TextEncoder | None = None
     for weights, recipe in reversed(towers):
-        net = load_tower(weights, torch.float32, where, recipe.activation)
+        if recipe.name == "bert":
+            net: Tower = load_bert(weights, torch.float32, where)
+        else:
+            net = load_tower(weights, torch.float32, where, recipe.activation)
         encoder = TextEncoder(
             ModelHandle(net, device),
             tokenizer or ClipTokenizer.load(),
@@ -108,6 +116,11 @@ def text_encoder_of(
             second=encoder,
         )
     return encoder
+
+
+def compute_dtype(device: torch.device) -> torch.dtype:
+    """Half precision where it is fast; CPUs widen, which is exact and faster there."""
+    return torch.float32 if device.type == "cpu" else torch.float16
 
 
 def _todays_name(name: str) -> str:

@@ -16,8 +16,8 @@ from torch import Tensor
 
 from engine.foundation.errors import EaselError
 from engine.memory.handle import ModelHandle
-from engine.models.text.prompt import CHUNK, Embedding, Segment, Weighted, chunks, parse, words
-from engine.models.text.tokenizer import END, START, ClipTokenizer
+from engine.models.text.prompt import Embedding, Segment, Weighted, chunks, parse, words
+from engine.models.text.tokenizer import ClipTokenizer
 from engine.models.text.tower import CLIP_L, PLAIN_ATTENTION, AttentionFactors, Recipe, Tower, tower_states, tower_width
 from engine.tensors.values import Conditioning, Prompt
 
@@ -80,7 +80,8 @@ class TextEncoder:
         return Conditioning((Prompt(torch.cat([first, second], dim=-1), pooled),))
 
     def _laid(self, text: str) -> list[list[Weighted[Token]]]:
-        return chunks([group for segment in parse(text) for group in self._groups(segment)])
+        groups = [group for segment in parse(text) for group in self._groups(segment)]
+        return chunks(groups, self.recipe.length - 2)
 
     def _encoded(self, laid: Sequence[Sequence[Weighted[Token]]]) -> tuple[Tensor, Tensor]:
         rows = [[token.token for token in chunk] for chunk in laid]
@@ -88,7 +89,7 @@ class TextEncoder:
         states, pooled = self.states([*rows, []] if weighted else rows)
         if weighted:
             empty, states = states[-1:], states[:-1]
-            states = empty + (states - empty) * token_weights(laid)
+            states = empty + (states - empty) * token_weights(laid, self.recipe.length)
         return states.reshape(1, -1, states.shape[-1]), pooled[:1]
 
     def _groups(self, segment: Segment) -> Iterator[list[Weighted[Token]]]:
@@ -120,9 +121,9 @@ class TextEncoder:
         return vectors
 
     def states(self, rows: Sequence[Sequence[Token]]) -> tuple[Tensor, Tensor]:
-        """This tower's states `(B, 77, D)` and pooled states `(B, P)` of rows of up to 75 tokens."""
-        ids = torch.full((len(rows), CHUNK + 2), self.recipe.padding)
-        ids[:, 0] = START
+        """This tower's states `(B, 77, D)` and pooled states `(B, P)` of rows of up to 75 tokens (BERT: 510)."""
+        ids = torch.full((len(rows), self.recipe.length), self.recipe.padding)
+        ids[:, 0] = self.recipe.start
         vectors: dict[tuple[int, int], Tensor] = {}
         for row, tokens in enumerate(rows):
             for place, token in enumerate(tokens, start=1):
@@ -131,16 +132,16 @@ class TextEncoder:
                     ids[row, place] = 0
                 else:
                     ids[row, place] = token
-            ids[row, len(tokens) + 1] = END
+            ids[row, len(tokens) + 1] = self.recipe.end
         with self.net.lease() as net:
             inputs = (ids.to(self.net.device), vectors, self.last_layer, self.attention)
-            states, pooled = tower_states(net, *inputs, normed=self.recipe.normed)
+            states, pooled = tower_states(net, *inputs, self.recipe)
         return states.float().cpu(), pooled.float().cpu()
 
 
-def token_weights(laid: Sequence[Sequence[Weighted[Token]]]) -> Tensor:
-    """Weights `(B, 77, 1)` of the tokens of each chunk; the start, the end and the padding weigh 1."""
-    weights = torch.ones(len(laid), CHUNK + 2, 1)
+def token_weights(laid: Sequence[Sequence[Weighted[Token]]], length: int = 77) -> Tensor:
+    """Weights `(B, length, 1)` of the tokens of each chunk; the start, the end and the padding weigh 1."""
+    weights = torch.ones(len(laid), length, 1)
     for row, chunk in enumerate(laid):
         weights[row, 1 : len(chunk) + 1, 0] = torch.tensor([token.weight for token in chunk])
     return weights

@@ -48,7 +48,9 @@ def is_text_tower(weights: Mapping[str, object]) -> bool:
     return "positional_embedding" in weights and "token_embedding.weight" in weights
 
 
-def _renamed(weights: Mapping[str, Tensor], table: Mapping[str, str], prefix: str, projection: str) -> dict[str, Tensor]:
+def _renamed(
+    weights: Mapping[str, Tensor], table: Mapping[str, str], prefix: str, projection: str
+) -> dict[str, Tensor]:
     renamed: dict[str, Tensor] = {}
     for name, tensor in weights.items():
         if name == projection:

@@ -13,7 +13,7 @@ from typing import Literal, TypeAlias
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
+from transformers import BertModel, CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
 from engine.foundation.bounds import within
 from engine.models.assembly import fill
@@ -24,21 +24,25 @@ HEAD_CHANNELS = 64
 PROJECTION = "text_projection.weight"
 _PREFIX = "text_model."
 
-Tower: TypeAlias = CLIPTextModel | CLIPTextModelWithProjection
+Tower: TypeAlias = CLIPTextModel | CLIPTextModelWithProjection | BertModel
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How a family reads a tower: which one it is, its activation, what fills a row up, and where it is read out.
+    """How a family reads a tower: which one it is, its activation, how rows of tokens are laid out, and where it is
+    read out.
 
-    States of the layer `last_layer` go through the final norm if `normed`; pooled states always do.
+    A row of `length` tokens begins with `start`; `padding` follows `end`. States of the layer `last_layer` go through the final norm if `normed`; pooled states always do.
     """
 
-    name: Literal["l", "h", "g"] = "l"
+    name: Literal["l", "h", "g", "bert"] = "l"
     activation: Literal["quick_gelu", "gelu"] = "quick_gelu"
     padding: int = END
     last_layer: int = -1
     normed: bool = True
+    start: int = START
+    end: int = END
+    length: int = 77
 
 
 CLIP_L = Recipe()
@@ -120,10 +124,9 @@ def tower_states(
     vectors: Mapping[tuple[int, int], Tensor],
     last_layer: int,
     factors: AttentionFactors = PLAIN_ATTENTION,
-    *,
-    normed: bool = True,
+    recipe: Recipe = CLIP_L,
 ) -> tuple[Tensor, Tensor]:
-    """States `(B, T, D)` at `last_layer`, after the final norm if `normed`, and pooled states `(B, P)`.
+    """States `(B, T, D)` at `last_layer`, after the final norm if the recipe says so, and pooled states `(B, P)`.
 
     `ids` `(B, T)`; `vectors` take the place of the token embeddings at their (row, place). `last_layer` counts from
     -1, the last; one that the tower does not have means the last after the norm, as in ComfyUI. Pooled is the state of
@@ -133,11 +136,11 @@ def tower_states(
         layers = _layers(net, ids, factors)
     norm = _final_norm(net)
     last = norm(layers[-1])
-    if -last_layer >= len(layers) or (normed and last_layer == -1):
+    if -last_layer >= len(layers) or (recipe.normed and last_layer == -1):
         chosen = last
     else:
-        chosen = norm(layers[last_layer]) if normed else layers[last_layer]
-    ends = (ids == END).int().argmax(dim=1)
+        chosen = norm(layers[last_layer]) if recipe.normed else layers[last_layer]
+    ends = (ids == recipe.end).int().argmax(dim=1)
     pooled = last[torch.arange(len(ids), device=ids.device), ends]
     return chosen, net.text_projection(pooled) if hasattr(net, "text_projection") else pooled
 
@@ -156,9 +159,8 @@ def _layers(net: Tower, ids: Tensor, factors: AttentionFactors) -> tuple[Tensor,
 
 
 def _final_norm(net: Tower) -> nn.Module:
-    name = next(name for name, _ in net.named_modules() if name.rpartition(".")[2] == "final_layer_norm")
-    norm: nn.Module = net.get_submodule(name)
-    return norm
+    """The norm at the end of CLIP's towers; BERT's layers end with one each."""
+    return next((module for name, module in net.named_modules() if name.endswith("final_layer_norm")), nn.Identity())
 
 
 @contextmanager
