@@ -13,6 +13,7 @@ from engine.diffusion.denoiser import Denoiser, denoiser_of
 from engine.foundation.errors import EaselError
 from engine.memory.handle import ModelHandle
 from engine.models.checkpoint import Checkpoint, load_checkpoint, load_unet, load_vae
+from engine.models.declared import declared_prediction
 from engine.models.folder import load_folder
 from engine.models.latent_rgb import FAMILIES
 from engine.models.nets.tiny_autoencoder import PixelSpace
@@ -59,6 +60,21 @@ def load_checkpoint_simple(ckpt_name: CheckpointName, ctx: NodeContext = PLAIN) 
     """Load a checkpoint file: the denoiser, its text encoder and its autoencoder."""
     path = ctx.file("checkpoints", ckpt_name)
     return _parts(load_checkpoint(path, ctx.device, embeddings(ctx)), ckpt_name)
+
+
+@node(
+    "CheckpointLoader",
+    category="advanced/loaders",
+    display_name="Load Checkpoint With Config (DEPRECATED)",
+    deprecated=True,
+)
+def load_checkpoint_with_config(
+    config_name: Annotated[str, Files("configs")], ckpt_name: CheckpointName, ctx: NodeContext = PLAIN
+) -> tuple[Denoiser, TextEncoder, Vae]:
+    """Load a checkpoint file whose configuration says what it predicts; all else is seen in the checkpoint."""
+    prediction = declared_prediction(ctx.file("configs", config_name))
+    path = ctx.file("checkpoints", ckpt_name)
+    return _parts(load_checkpoint(path, ctx.device, embeddings(ctx), prediction=prediction), ckpt_name)
 
 
 @node("unCLIPCheckpointLoader", category="loaders")

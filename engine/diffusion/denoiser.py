@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from engine.diffusion.combining import CLASSIFIER_FREE, Combination, Rule, Rules
-from engine.diffusion.extras import NO_EXTRAS, NetExtras, PictureStatistics
+from engine.diffusion.extras import NO_EXTRAS, NetExtras, PictureStatistics, check_inputs
 from engine.diffusion.latent_format import LatentFormat
 from engine.diffusion.parameterisation import NoiseLevels, scaled_linear, zero_terminal
 from engine.diffusion.predictions import EPSILON, VELOCITY, Parameterisation
@@ -85,6 +85,7 @@ class Denoiser:
         """The denoised estimate of scaled latents `x` `(B, C, h, w)` at `sigma`, for token states `(B, T, D)`.
 
         `vector` `(B, V)` and more `channels` `(B, C', h, w)` of the latent go into nets that take them, see `extras`.
+        Raises `MissingExtraError` for widths that the net does not take.
         """
         time = self.levels.timestep(sigma)
         timesteps = torch.full((len(x),), float(time))
@@ -93,6 +94,8 @@ class Denoiser:
             entering = self.prediction.entering(x, sigma).to(device, dtype)
             if channels is not None:
                 entering = torch.cat([entering, channels.to(device, dtype)], dim=1)
+            if isinstance(net, UNet):
+                check_inputs(net.config, tokens, entering)
             inputs = [entering, timesteps.to(device), tokens.to(device, dtype)]
             if vector is not None:
                 inputs.append(vector.to(device, dtype) if vector.is_floating_point() else vector.to(device))

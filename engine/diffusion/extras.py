@@ -17,7 +17,7 @@ from engine.diffusion.latent_format import LatentFormat
 from engine.diffusion.parameterisation import cosine, scaled_linear
 from engine.foundation.errors import EaselError
 from engine.models.families import ChannelsKind, VectorKind
-from engine.models.nets.unet import timestep_embedding
+from engine.models.nets.unet import UNetConfig, timestep_embedding
 from engine.tensors.latents import repeated
 from engine.tensors.values import Latent, Prompt, Sizes
 
@@ -156,6 +156,26 @@ class NetExtras:
 
 
 NO_EXTRAS = NetExtras()
+
+
+def check_inputs(config: UNetConfig, tokens: Tensor, entering: Tensor) -> None:
+    """Raise `MissingExtraError` unless a net takes tokens `(B, T, D)` and latents `(B, C, h, w)` of these widths."""
+    if tokens.shape[-1] != config.context_channels:
+        raise MissingExtraError(
+            "this prompt was encoded by another text encoder",
+            where="inputs positive and negative",
+            expected=f"tokens of width {config.context_channels}",
+            got=f"{tokens.shape[-1]}",
+            hint="Encode it with the text encoder of the checkpoint.",
+        )
+    if entering.shape[1] != config.in_channels:
+        raise MissingExtraError(
+            "this net takes other latents",
+            where="inputs model and latent_image",
+            expected=f"{config.in_channels} channels",
+            got=f"{entering.shape[1]}",
+            hint="Is the picture that the prompts show the net of the kind that its family takes?",
+        )
 
 
 def _shares(sigmas: tuple[float, ...]) -> tuple[Tensor, Tensor]:

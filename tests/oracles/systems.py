@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import EulerDiscreteScheduler
+from diffusers import EulerDiscreteScheduler, UNet2DConditionModel
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -59,18 +59,26 @@ class System:
 
 def sd1_unet(channels: int = 4, **options: Any) -> Any:
     """A tiny SD1 UNet that takes `channels`."""
-    from diffusers import UNet2DConditionModel
+    return _sd1_unet((32, 64, 64), 1, 128, channels, **options)
 
+
+def full_sd1_unet(channels: int = 4, **options: Any) -> Any:
+    """An SD1 UNet of the published size that takes `channels`."""
+    return _sd1_unet((320, 640, 1280, 1280), 2, 768, channels, **options)
+
+
+def _sd1_unet(widths: tuple[int, ...], blocks: int, context: int, channels: int, **options: Any) -> Any:
+    last = len(widths) - 1
     with torch.device("meta"):
         net = UNet2DConditionModel(
             sample_size=64,
             in_channels=channels,
-            block_out_channels=(32, 64, 64),
-            layers_per_block=1,
-            cross_attention_dim=128,
+            block_out_channels=widths,
+            layers_per_block=blocks,
+            cross_attention_dim=context,
             attention_head_dim=8,
-            down_block_types=["CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"],
-            up_block_types=["UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D"],
+            down_block_types=["CrossAttnDownBlock2D"] * last + ["DownBlock2D"],
+            up_block_types=["UpBlock2D"] + ["CrossAttnUpBlock2D"] * last,
             **options,
         )
     return sd1.randomised(net)

@@ -9,7 +9,12 @@ from typing import Any
 
 import pytest
 import torch
-from diffusers import EulerDiscreteScheduler, StableDiffusionXLImg2ImgPipeline, StableDiffusionXLPipeline
+from diffusers import (
+    EulerDiscreteScheduler,
+    StableDiffusionXLImg2ImgPipeline,
+    StableDiffusionXLInpaintPipeline,
+    StableDiffusionXLPipeline,
+)
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -18,7 +23,8 @@ from engine.diffusion.guidance import estimates
 from engine.diffusion.sampling import Steps, drive, sample
 from engine.models.checkpoint import Checkpoint, load_checkpoint
 from engine.models.text.tokenizer import ClipTokenizer
-from engine.tensors.values import Conditioning, Latent, Sizes
+from engine.tensors.values import Conditioning, Image, Latent, Mask, Sizes
+from nodes.families import inpaint_conditioning
 from tests.oracles import families, sd1
 
 CPU = torch.device("cpu")
@@ -242,3 +248,43 @@ def test_the_refiner_continues_what_the_base_began(
     own = own_refiner.vae.decode(rest.samples)
     assert (latent.samples * 0.13025 - begun).abs().max() < 1e-4 * begun.abs().max()
     assert (own - expected).abs().max() < 1e-4
+
+
+def test_one_step_without_guidance_paints_as_turbo_does(base: Base, own_base: Checkpoint) -> None:
+    pipeline: Any = StableDiffusionXLPipeline(
+        base.vae, base.first, base.second, None, None, base.unet, scheduler(), add_watermarker=False
+    )
+    pipeline.set_progress_bar_config(disable=True)
+    states, pooled = base.tokens(PROMPT)
+    made = pipeline(
+        prompt_embeds=states, pooled_prompt_embeds=pooled, height=SIDE, width=SIDE, num_inference_steps=1,
+        guidance_scale=0.0, latents=spread_noise(), output_type="pt",
+    )  # fmt: skip
+    steps, empty = Steps(1, "euler", "sgm_uniform"), Latent(torch.zeros(1, 4, SIDE // 8, SIDE // 8), empty=True)
+    painted = drive(sample(denoiser_of(own_base), *prompts(own_base), empty, seed=SEED, cfg=1.0, steps=steps))
+    assert own_base.vae is not None
+    assert (own_base.vae.decode(painted.samples) - made.images.movedim(1, -1)).abs().max() < 1e-4
+
+
+def test_sdxl_inpaints(tmp_path: Path) -> None:
+    system = Base(9)
+    own = loaded(system, tmp_path)
+    pipeline: Any = StableDiffusionXLInpaintPipeline(
+        system.vae, system.first, system.second, None, None, system.unet, scheduler(), add_watermarker=False
+    )
+    pipeline.set_progress_bar_config(disable=True)
+    pixels = torch.rand(1, SIDE, SIDE, 3, generator=torch.Generator().manual_seed(9))
+    mask = torch.zeros(1, 1, SIDE, SIDE)
+    mask[..., SIDE // 2 :] = 1
+    image = pixels.movedim(-1, 1) * 2 - 1
+    left = system.vae.encode(image * (mask < 0.5)).latent_dist.mode() * 0.13025  # the pipeline would draw from it
+    made = pipeline(
+        **embedded(system), image=image, mask_image=mask, masked_image_latents=left, height=SIDE, width=SIDE,
+        num_inference_steps=10, guidance_scale=CFG, latents=spread_noise(), strength=1.0, output_type="pt",
+    )  # fmt: skip
+    assert own.family.name == "SDXL inpainting"
+    assert own.vae is not None
+    positive, negative, _ = inpaint_conditioning(*prompts(own), own.vae, Image(pixels), Mask(mask[:, 0]))
+    blank = Latent(torch.zeros(1, 4, SIDE // 2, SIDE // 2), downscale=2)
+    painted = picture(own, denoiser_of(own), (positive, negative), blank, Steps(10, "euler", "simple"))
+    assert (painted - made.images.movedim(1, -1)).abs().max() < 1e-4

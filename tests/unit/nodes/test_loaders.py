@@ -9,11 +9,16 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 from diffusers import AutoencoderTiny
 from safetensors.torch import save_file
 from torch import Tensor
 
+from engine.diffusion.extras import MissingExtraError
+from engine.diffusion.predictions import EPSILON, VELOCITY
+from engine.foundation.errors import EaselError
 from engine.models.detect import ArchitectureError
+from engine.models.vae import VaeError
 from engine.models.vision.tower import ImageStates
 from engine.node import NodeContext
 from engine.store.folders import Folders
@@ -25,7 +30,7 @@ from tests.oracles import families, sd1, tiny, vision
 from tests.oracles.systems import PROMPT, System, noise
 
 CPU = torch.device("cpu")
-KINDS = ("checkpoints", "vae", "vae_approx", "text_encoders", "diffusion_models", "clip_vision", "diffusers")
+KINDS = ("checkpoints", "vae", "vae_approx", "text_encoders", "diffusion_models", "clip_vision", "diffusers", "configs")
 
 
 @dataclass
@@ -104,6 +109,59 @@ def test_fp8_rounds_the_weights(models: Path, ctx: NodeContext, dtype: str) -> N
     x, tokens = noise(1, 4, 8, 8), noise(1, 77, 128)
     gap = (whole.denoise(x, 1.0, tokens) - rounded.denoise(x, 1.0, tokens)).abs().max()
     assert 1e-3 < gap < 1
+
+
+@pytest.mark.parametrize(("said", "prediction"), [("v", VELOCITY), ("eps", EPSILON), (None, EPSILON)])
+def test_a_configuration_overrides_what_is_detected(
+    models: Path, ctx: NodeContext, said: str | None, prediction: Any
+) -> None:
+    write(models / "checkpoints" / "whole.safetensors", System().state)
+    params = {"timesteps": 1000} | ({} if said is None else {"parameterization": said})
+    (models / "configs" / "v2.yaml").write_text(yaml.safe_dump({"model": {"params": params}}))
+    model, _, _ = loaders.load_checkpoint_with_config("v2.yaml", "whole.safetensors", ctx)
+    assert model.prediction == prediction
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("model: {params: {parameterization: x0}}", "got x0"),
+        ("- 1", "no configuration of a checkpoint"),
+        ("a: [", "cannot be read"),
+    ],
+)
+def test_configurations_that_say_nothing_sensible_are_refused(
+    models: Path, ctx: NodeContext, text: str, message: str
+) -> None:
+    (models / "configs" / "v2.yaml").write_text(text)
+    with pytest.raises(ArchitectureError, match=message):
+        loaders.load_checkpoint_with_config("v2.yaml", "whole.safetensors", ctx)
+
+
+def test_a_prompt_of_another_family_is_told(models: Path, ctx: NodeContext) -> None:
+    write(models / "checkpoints" / "whole.safetensors", System().state)
+    model, _, _ = loaders.load_checkpoint_simple("whole.safetensors", ctx)
+    with pytest.raises(MissingExtraError, match="another text encoder: expected tokens of width 128, got 96"):
+        model.denoise(noise(1, 4, 8, 8), 1.0, noise(1, 77, 96))
+
+
+def test_weights_that_are_no_numbers_end_in_an_error_not_in_a_picture(models: Path, ctx: NodeContext) -> None:
+    system = System(old=True)
+    name = "model.diffusion_model.out.2.bias"
+    system.state[name] = torch.full_like(system.state[name], torch.nan)
+    write(models / "checkpoints" / "whole.safetensors", system.state)
+    model, _, vae = loaders.load_checkpoint_simple("whole.safetensors", ctx)
+    latents = model.denoise(noise(1, 4, 8, 8), 1.0, noise(1, 77, 128))
+    with pytest.raises(VaeError, match="not a number: got latents that are none either"):
+        vae.decode(latents)
+
+
+def test_a_file_that_was_cut_off_is_told(models: Path, ctx: NodeContext) -> None:
+    path = models / "checkpoints" / "whole.safetensors"
+    write(path, System(old=True).state)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(EaselError, match=r"whole\.safetensors"):
+        loaders.load_checkpoint_simple("whole.safetensors", ctx)
 
 
 def test_an_autoencoder_given_as_a_unet_is_told(models: Path, ctx: NodeContext) -> None:
