@@ -51,7 +51,7 @@ def linear_unet(
             block_out_channels=widths,
             layers_per_block=blocks,
             cross_attention_dim=context,
-            transformer_layers_per_block=tuple(max(1, depth) for depth in depths),
+            transformer_layers_per_block=tuple(depth or max(depths) for depth in depths),
             use_linear_projection=True,
             down_block_types=["CrossAttnDownBlock2D" if a else "DownBlock2D" for a in attends],
             up_block_types=["CrossAttnUpBlock2D" if a else "UpBlock2D" for a in reversed(attends)],

@@ -69,14 +69,14 @@ UNETS: dict[str, Any] = {
     "sd1-inpainting": lambda: systems.full_sd1_unet(9),
     "instruct-pix2pix": lambda: systems.full_sd1_unet(8),
 }  # fmt: skip
-PARAMETERS = {
-    "sd2": 865_910_724,
-    "sd21-unclip-h": 870_170_564,
-    "sd21-unclip-l": 869_515_204,
-    "sdxl-base": 2_567_463_684,
-    "sdxl-refiner": 2_259_531_396,
-    "sd-x4-upscaler": 473_402_372,
-}
+MILLIONS = {
+    "sd2": 865.91,
+    "sd21-unclip-h": 870.17,
+    "sd21-unclip-l": 869.52,
+    "sdxl-base": 2567.46,
+    "sdxl-refiner": 2259.53,
+    "sd-x4-upscaler": 473.40,
+}  # of parameters, of the nets that there is a manifest of
 
 
 def added(reference: Any, name: str) -> tuple[dict[str, Any], list[Tensor], dict[str, Tensor]]:
@@ -107,7 +107,7 @@ def test_a_unet_equals_diffusers(name: str) -> None:
     if name == "lcm":
         state["time_cond_proj.weight"] = state.pop("time_embed.cond_proj.weight")
     config = unet_config(shapes_of(state), "")
-    if name in PARAMETERS:
+    if name in MILLIONS:
         assert shapes_of(state) == manifests.manifest(name)
     with torch.device("meta"):
         net = UNet(config)
@@ -116,9 +116,8 @@ def test_a_unet_equals_diffusers(name: str) -> None:
     more, own_more, own_options = added(reference, name)
     expected = reference(x, torch.tensor([801.0]), context, **more).sample
     own = net(x, torch.tensor([801.0]), context, *own_more, **own_options)
-    assert sum(weight.numel() for weight in net.parameters()) == PARAMETERS.get(
-        name, sum(map(Tensor.numel, state.values()))
-    )
+    if name in MILLIONS:
+        assert round(sum(weight.numel() for weight in net.parameters()) / 1e6, 2) == MILLIONS[name]
     assert expected.std() > 0.05
     assert (own - expected).abs().max() < 1e-5
 
