@@ -61,7 +61,7 @@ class Nowhere:
         """Always refused."""
         raise EaselError("there are no files here", where=kind, got=name)
 
-    def save(self, data: bytes, prefix: str, suffix: str, place: Place, size: tuple[int, int]) -> Artifact:
+    def save(self, data: bytes | memoryview, prefix: str, suffix: str, place: Place, size: tuple[int, int]) -> Artifact:
         """Always refused."""
         raise EaselError("nothing is saved here", where=f"{place}/{prefix}{suffix}", got=f"{len(data)} bytes, {size}")
 

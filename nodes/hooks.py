@@ -1,7 +1,4 @@
-"""Conditionings given a mask, a strength and a part of the sampling at once, alone or in pairs; defaults for the rest.
-
-The `hooks` inputs are there because saved workflows have them; hooks themselves change weights and need LoRA.
-"""
+"""Conditionings given a mask, a strength, hooks and a part of the sampling at once, alone or in pairs; defaults."""
 
 from __future__ import annotations
 
@@ -10,7 +7,8 @@ from itertools import pairwise
 from typing import Annotated, Any, ClassVar
 
 from engine.foundation.errors import EaselError
-from engine.node import Choice, Range, Socket, node
+from engine.models.adapters.hooks import Hooks
+from engine.node import Choice, Range, node
 from engine.tensors.values import Conditioning, Mask, Prompt
 
 SINGLE = "advanced/hooks/cond single"
@@ -20,7 +18,6 @@ POSITIVE_NEGATIVE = ["positive", "negative"]
 Percent = Annotated[float, Range(0.0, 1.0, step=0.001)]
 Strength = Annotated[float, Range(0.0, 10.0, step=0.01)]
 Bounds = Annotated[str, Choice("default", "mask bounds")]
-Hooks = Annotated[Any, Socket("HOOKS")]
 Pair = tuple[Conditioning, Conditioning]
 
 
@@ -72,8 +69,7 @@ def set_properties(
     timesteps: TimestepsRange | None = None,
 ) -> Conditioning:
     """A conditioning with a strength, a mask and a part of the sampling."""
-    _refuse(hooks)
-    return _with_properties(cond_NEW, strength, set_cond_area, mask, timesteps)
+    return _with_properties(cond_NEW, strength, set_cond_area, mask, timesteps, hooks)
 
 
 @node("ConditioningSetPropertiesAndCombine", category=SINGLE, display_name="Cond Set Props Combine")
@@ -88,8 +84,7 @@ def set_properties_and_combine(
     timesteps: TimestepsRange | None = None,
 ) -> Conditioning:
     """The same, beside another conditioning."""
-    _refuse(hooks)
-    return _joined(cond, _with_properties(cond_NEW, strength, set_cond_area, mask, timesteps))
+    return _joined(cond, _with_properties(cond_NEW, strength, set_cond_area, mask, timesteps, hooks))
 
 
 @node("ConditioningSetDefaultCombine", category=SINGLE, display_name="Cond Set Default Combine")
@@ -99,8 +94,7 @@ def set_default(
     hooks: Hooks | None = None,
 ) -> Conditioning:
     """A conditioning for the cells and the parts of the sampling that the other leaves uncovered."""
-    _refuse(hooks)
-    return _with_default(cond, cond_DEFAULT)
+    return _with_default(cond, _hooked(cond_DEFAULT, hooks))
 
 
 @node("PairConditioningCombine", category=PAIR, display_name="Cond Pair Combine", outputs=POSITIVE_NEGATIVE)
@@ -126,8 +120,7 @@ def set_pair_properties(
     timesteps: TimestepsRange | None = None,
 ) -> tuple[Conditioning, Conditioning]:
     """A pair of conditionings with a strength, a mask and a part of the sampling."""
-    _refuse(hooks)
-    options = (strength, set_cond_area, mask, timesteps)
+    options = (strength, set_cond_area, mask, timesteps, hooks)
     return _with_properties(positive_NEW, *options), _with_properties(negative_NEW, *options)
 
 
@@ -150,8 +143,7 @@ def set_pair_properties_and_combine(
     timesteps: TimestepsRange | None = None,
 ) -> tuple[Conditioning, Conditioning]:
     """The same, beside another pair."""
-    _refuse(hooks)
-    options = (strength, set_cond_area, mask, timesteps)
+    options = (strength, set_cond_area, mask, timesteps, hooks)
     added = _with_properties(positive_NEW, *options), _with_properties(negative_NEW, *options)
     return _joined(positive, added[0]), _joined(negative, added[1])
 
@@ -170,21 +162,25 @@ def set_pair_default(
     hooks: Hooks | None = None,
 ) -> tuple[Conditioning, Conditioning]:
     """A pair for what the other pair leaves uncovered."""
-    _refuse(hooks)
-    return _with_default(positive, positive_DEFAULT), _with_default(negative, negative_DEFAULT)
-
-
-def _refuse(hooks: object) -> None:
-    if hooks is not None:
-        raise HookError("hooks are not there yet", where="input hooks", hint="Leave this input unconnected.")
+    defaults = _hooked(positive_DEFAULT, hooks), _hooked(negative_DEFAULT, hooks)
+    return _with_default(positive, defaults[0]), _with_default(negative, defaults[1])
 
 
 def _joined(first: Conditioning, second: Conditioning) -> Conditioning:
     return Conditioning((*first.prompts, *second.prompts))
 
 
+def _hooked(conditioning: Conditioning, hooks: Hooks | None) -> Conditioning:
+    return Conditioning(tuple((hooks or Hooks()).added_to(prompt) for prompt in conditioning.prompts))
+
+
 def _with_properties(
-    conditioning: Conditioning, strength: float, bounds: str, mask: Mask | None, timesteps: TimestepsRange | None
+    conditioning: Conditioning,
+    strength: float,
+    bounds: str,
+    mask: Mask | None,
+    timesteps: TimestepsRange | None,
+    hooks: Hooks | None,
 ) -> Conditioning:
     changes: dict[str, Any] = {"strength": strength}
     if mask is not None:
@@ -192,7 +188,7 @@ def _with_properties(
         changes = {"mask": plane, "mask_strength": strength, "mask_bounds": bounds == "mask bounds"}
     if timesteps is not None:
         changes |= {"start": timesteps.start, "end": timesteps.end}
-    return Conditioning(tuple(replace(prompt, **changes) for prompt in conditioning.prompts))
+    return _hooked(Conditioning(tuple(replace(prompt, **changes) for prompt in conditioning.prompts)), hooks)
 
 
 def _with_default(conditioning: Conditioning, default: Conditioning) -> Conditioning:

@@ -151,7 +151,7 @@ def load_vae_file(vae_name: Annotated[str, Files("vae", options=(*TINY, PIXELS))
 def embeddings(ctx: NodeContext) -> Embeddings:
     """A look-up of textual inversions in the model folders, with or without the suffix of their files."""
 
-    def embedding(name: str) -> Tensor | None:
+    def embedding(name: str) -> tuple[Tensor, ...] | None:
         path = _first(ctx, "embeddings", [name + suffix for suffix in EMBEDDING_SUFFIXES])
         return None if path is None else read_embedding(path)
 

@@ -1,4 +1,4 @@
-"""Sigmas from published tables, from text and from other sigmas; noise added along them; masks that follow them."""
+"""Sigmas from published tables and methods, from text and from other sigmas; noise added along them; soft masks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar
 
 import torch
 
-from engine.diffusion import published, sampling
+from engine.diffusion import published, sampling, trajectories
 from engine.diffusion.denoiser import Denoiser
 from engine.diffusion.sampling import checked_sigmas
 from engine.diffusion.schedules import extended
@@ -31,6 +31,16 @@ def align_your_steps(
 ) -> Sigmas:
     """The schedule that was optimised for a family of models (Sabour et al. 2024)."""
     return _sigmas(published.align_your_steps(model_type, steps, denoise))
+
+
+@node("GITSScheduler", category=SCHEDULES)
+def gits_schedule(
+    coeff: Annotated[float, Range(0.8, 1.5, step=0.05)] = 1.2,
+    steps: Annotated[int, Range(2, 1000)] = 10,
+    denoise: Fraction = 1.0,
+) -> Sigmas:
+    """Few steps where the way from noise to picture bends (Chen et al. 2024); `coeff` above 1 favours low noise."""
+    return _sigmas(trajectories.gits(coeff, steps, denoise))
 
 
 @node("ExtendIntermediateSigmas", category=SIGMAS)

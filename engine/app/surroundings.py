@@ -36,7 +36,7 @@ class Surroundings:
         """The file called `name` in the folders of `kind`."""
         return self.folders.find(kind, name)
 
-    def save(self, data: bytes, prefix: str, suffix: str, place: Place, size: tuple[int, int]) -> Artifact:
+    def save(self, data: bytes | memoryview, prefix: str, suffix: str, place: Place, size: tuple[int, int]) -> Artifact:
         """Write a result below the output or temp folder."""
         return self.artifacts.save(data, prefix, suffix, place, size)
 

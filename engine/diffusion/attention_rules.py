@@ -75,7 +75,7 @@ class SelfAttention(Rule):
 
 def _attended(record: AttentionRecord, x: Tensor) -> Tensor:
     """1 `(B, 1, h, w)` where cells of `x` are attended to more than the mean, 0 elsewhere."""
-    if len(record.maps) != 1 or len(record.maps[0]) != len(x):
+    if sum(map(len, record.maps)) != len(x):  # a call of the net may have had some of the rows only
         one = "this net has no self-attention in its middle" if not record.maps else "the negative has several parts"
         raise GuidanceError(
             "self-attention guidance is not possible here",
@@ -83,7 +83,7 @@ def _attended(record: AttentionRecord, x: Tensor) -> Tensor:
             got=one,
             hint="Use a single negative prompt without areas." if record.maps else "",
         )
-    mask = (record.maps[0][:, None] > ATTENDED).to(x)
+    mask = (torch.cat(record.maps)[:, None] > ATTENDED).to(x)
     return F.interpolate(mask, size=x.shape[-2:], mode="nearest")
 
 

@@ -7,7 +7,7 @@ many may share one net.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import torch
@@ -18,9 +18,13 @@ from engine.diffusion.extras import NO_EXTRAS, NetExtras, PictureStatistics, che
 from engine.diffusion.latent_format import LatentFormat
 from engine.diffusion.parameterisation import NoiseLevels, scaled_linear, zero_terminal
 from engine.diffusion.predictions import EPSILON, VELOCITY, Parameterisation
+from engine.memory.budget import UNLIMITED, CallBudget
 from engine.memory.handle import ModelHandle
+from engine.models.adapters.adapter import Adapter, Stack
+from engine.models.adapters.applying import ChangedWeights, FileStack
 from engine.models.checkpoint import Checkpoint
 from engine.models.latent_rgb import fitted_map
+from engine.models.nets.activations import row_bytes
 from engine.models.nets.patches import Patch
 from engine.models.nets.unet import UNet
 from engine.tensors.values import Latent
@@ -35,8 +39,10 @@ class Denoiser:
     """A UNet with what it predicts, and the noise levels and the latents it works on.
 
     `trained` are the levels of the checkpoint where `levels` were changed. `guidance` says how its estimates are
-    combined, and `patches` take part in every call of the net, which others may share unpatched. `extras` are what
-    the net takes besides, and `embedded_scale` the guidance scale, if the net itself is told of it.
+    combined, and `patches` take part in every call of the net, which others may share unpatched. `adapters` change its
+    weights for this denoiser alone, and `hooked` do so besides, for prompts that bring them along; `changed` keeps what
+    they make of them, for all denoisers of the net. `extras` are what the net takes besides, and `embedded_scale` the
+    guidance scale, if the net itself is told of it.
     """
 
     socket: ClassVar[str] = "MODEL"
@@ -45,17 +51,21 @@ class Denoiser:
     levels: NoiseLevels
     latents: LatentFormat
     prediction: Parameterisation = EPSILON
+    budget: CallBudget = UNLIMITED  # of one call of the net; an estimate takes as few as it allows
     trained: NoiseLevels | None = None
     guidance: Rules = CLASSIFIER_FREE
     patches: tuple[Patch, ...] = ()
+    adapters: Stack = ()
+    hooked: FileStack = ()
+    changed: ChangedWeights = field(default_factory=ChangedWeights, repr=False)
     differential: float | None = None  # how strongly the grey of a noise mask says when to repaint, None: not at all
     extras: NetExtras = NO_EXTRAS
     embedded_scale: float | None = None
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the weights."""
-        return self.net.nbytes
+        """Bytes of the weights, of the adapters, and of the changed weights that are kept."""
+        return self.net.nbytes + sum(adapter.nbytes for adapter, _ in self.adapters) + self.changed.nbytes
 
     def with_sampling(self, levels: NoiseLevels, prediction: Parameterisation) -> Denoiser:
         """The same net taken to be trained on other noise levels, or to predict something else."""
@@ -68,6 +78,10 @@ class Denoiser:
     def with_patches(self, *patches: Patch) -> Denoiser:
         """The same denoiser with more patches of the net."""
         return replace(self, patches=(*self.patches, *patches)) if patches else self
+
+    def with_adapter(self, adapter: Adapter, strength: float) -> Denoiser:
+        """The same denoiser with weights changed by one more adapter, which must be fitted to its net."""
+        return replace(self, adapters=(*self.adapters, (adapter, strength)))
 
     def begun(self, seed: int, latent: Latent) -> Denoiser:
         """The same denoiser for one sampling of `latent` from `seed`."""
@@ -89,7 +103,7 @@ class Denoiser:
         """
         time = self.levels.timestep(sigma)
         timesteps = torch.full((len(x),), float(time))
-        with self.net.lease() as net:
+        with self.net.lease() as net, self.changed.applied(net, self.adapters, self.hooked):
             device, dtype = self.net.device, self.net.dtype
             entering = self.prediction.entering(x, sigma).to(device, dtype)
             if channels is not None:
@@ -102,7 +116,7 @@ class Denoiser:
             options: dict[str, Any] = {"patches": self.patches, "sigma": sigma} if self.patches else {}
             if self.embedded_scale is not None:
                 options["guidance"] = torch.full((len(x),), self.embedded_scale, device=device)
-            predicted: Tensor = net(*inputs, **options).to(x)
+            predicted: Tensor = self.budget.called(net, inputs, row_bytes, options).to(x)
         return self.prediction.denoised(x, predicted, sigma, time)
 
 

@@ -1,7 +1,8 @@
 """Guidance: which prompts a sampler's evaluation asks of the net, and how the answers are combined.
 
 How the two sides are combined is a matter of the denoiser's rules (`combining`). Several prompts on one side are
-averaged by their weights in each cell (Bar-Tal et al. 2023, MultiDiffusion, equation 5).
+averaged by their weights in each cell (Bar-Tal et al. 2023, MultiDiffusion, equation 5). Prompts that bring the same
+adapters along, in the same strengths at this sigma, share calls of the net.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from engine.diffusion.combining import Estimates, Memory
 from engine.diffusion.denoiser import Denoiser
 from engine.diffusion.regions import Region, region
 from engine.foundation.bounds import within
+from engine.models.adapters.applying import ChangedWeights, FileStack
+from engine.models.adapters.hooks import model_stack
 from engine.models.nets.patches import Patch
 from engine.tensors.values import Conditioning, Latent, Prompt
 
@@ -138,19 +141,31 @@ def begun(guider: Guider, seed: int, latent: Latent) -> Guider:
 
 
 def started(guider: Guider) -> Guider:
-    """`guider` for one sampling: what its rules keep between evaluations begins empty."""
-    if isinstance(guider, ClassifierFreeGuidance | DualGuidance):
-        return replace(guider, memory={})
+    """`guider` for one sampling: what its rules keep between evaluations begins empty.
+
+    Weights that are changed for single prompts are kept for this sampling only.
+    """
+    if isinstance(guider, ClassifierFreeGuidance):
+        return replace(guider, memory={}, denoiser=_apart(guider.denoiser, guider.positive, guider.negative))
+    if isinstance(guider, DualGuidance):
+        sides = (guider.positive, guider.middle, guider.negative)
+        return replace(guider, memory={}, denoiser=_apart(guider.denoiser, *sides))
     return guider
+
+
+def _apart(denoiser: Denoiser, *sides: Conditioning) -> Denoiser:
+    hooked = any(prompt.hooks for side in sides for prompt in side.prompts)
+    return replace(denoiser, changed=ChangedWeights()) if hooked else denoiser
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Question:
-    """One prompt to be evaluated on its region, for one of the sides."""
+    """One prompt to be evaluated on its region, for one of the sides, with the adapters that it brings along."""
 
     side: int
     prompt: Prompt
     region: Region
+    adapters: FileStack
 
 
 def estimates(
@@ -163,8 +178,12 @@ def estimates(
     if negative is None:
         negative = max(1, len(sides) - 1)
     place = (x.shape[-2], x.shape[-1], denoiser.latents.downscale)
+
+    def begun(share: float) -> bool:
+        return sigma <= denoiser.levels.sigma_at(share)
+
     questions = [
-        _Question(side, prompt, region(prompt, *place))
+        _Question(side, prompt, region(prompt, *place), model_stack(prompt.hooks, begun))
         for side, conditioning in enumerate(sides)
         for prompt in conditioning.prompts
         if denoiser.levels.sigma_at(prompt.end) <= sigma <= denoiser.levels.sigma_at(prompt.start)
@@ -174,8 +193,9 @@ def estimates(
         length = math.lcm(*(question.prompt.tokens.shape[1] for question in group))
         tokens = torch.cat([_fitted(question.prompt.tokens, len(x), length) for question in group])
         parts = torch.cat([question.region.cut(x) for question in group])
-        extras = _extras(denoiser, group, x, negative)
-        outputs = torch.split(denoiser.denoise(parts, sigma, tokens, **extras), len(x))
+        stack, extras = group[0].adapters, _extras(denoiser, group, x, negative)
+        asked = replace(denoiser, hooked=stack) if stack else denoiser
+        outputs = torch.split(asked.denoise(parts, sigma, tokens, **extras), len(x))
         answers += zip(group, outputs, strict=True)
     return [_average(x, [answer for answer in answers if answer[0].side == side]) for side in range(len(sides))]
 
@@ -231,7 +251,7 @@ def _average(x: Tensor, answers: list[tuple[_Question, Tensor]]) -> Tensor:
 
 
 def _grouped(questions: Sequence[_Question]) -> list[list[_Question]]:
-    """Questions that may share a call: regions of one size, and tokens that repeat to one length.
+    """Questions that may share a call: the same adapters, regions of one size, and tokens that repeat to one length.
 
     Repeating tokens, `MAX_REPEATS` times at the most, leaves attention as it is.
     """
@@ -239,7 +259,8 @@ def _grouped(questions: Sequence[_Question]) -> list[list[_Question]]:
     for question in questions:
         for group in groups:
             lengths = [other.prompt.tokens.shape[1] for other in (*group, question)]
-            if _size(group[0]) == _size(question) and math.lcm(*lengths) <= MAX_REPEATS * min(lengths):
+            alike = _size(group[0]) == _size(question) and group[0].adapters == question.adapters
+            if alike and math.lcm(*lengths) <= MAX_REPEATS * min(lengths):
                 group.append(question)
                 break
         else:

@@ -116,10 +116,7 @@ class Dispatcher:
         """Queue a job; when this returns it is on disk. Raises what `JobStore.enqueue` does, or `ShuttingDownError`."""
         if self._draining:
             raise ShuttingDownError("the server is shutting down", hint="Send the job again in a moment.")
-        job, remaining = await self._committer.do(lambda store: (store.enqueue(new), store.unfinished()))
-        self._tell(QueueChanged(remaining))
-        self._wake.set()
-        return job
+        return await self.change(lambda store: store.enqueue(new))
 
     async def interrupt(self, job_id: str | None = None) -> None:
         """Stop the job called `job_id` if it runs now; None stops whatever runs."""
@@ -145,7 +142,13 @@ class Dispatcher:
         return state
 
     async def change(self, work: Callable[[JobStore], T]) -> T:
-        """Change the queue (remove, retry, reorder, pause, forget) and let everybody see it."""
+        """Change the queue (add, remove, retry, reorder, pause, forget) and let everybody see it.
+
+        That is done to its end even if the client that asked for it goes away.
+        """
+        return await asyncio.shield(self._change(work))
+
+    async def _change(self, work: Callable[[JobStore], T]) -> T:
         answer, remaining = await self._committer.do(lambda store: (work(store), store.unfinished()))
         self._tell(QueueChanged(remaining))
         self._wake.set()

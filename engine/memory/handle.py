@@ -33,6 +33,10 @@ class ModelHandle(Generic[Net]):
         """Compute in float32 from now on."""
         self._net.float()
 
+    def weights(self) -> dict[str, nn.Parameter]:
+        """Every parameter by its name, wherever it rests."""
+        return dict(self._net.named_parameters())
+
     @contextmanager
     def lease(self) -> Iterator[Net]:
         """The net with its weights on the device, without gradients."""

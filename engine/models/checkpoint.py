@@ -69,7 +69,7 @@ class Source:
     zero_terminal: bool = False
 
 
-def no_embeddings(_name: str) -> Tensor | None:
+def no_embeddings(_name: str) -> tuple[Tensor, ...] | None:
     """An embedding look-up that knows none."""
     return None
 

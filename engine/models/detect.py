@@ -5,6 +5,7 @@ Free of torch, so that the command line answers at once. Shapes become net confi
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,6 +51,9 @@ def detect(shapes: Shapes) -> Detection:
         found = next((name for name in shapes if marker in name), None)
         if found is not None:
             return Detection(kind, family, (f"it has a tensor {found}",))
+    hyper = next((name for name in shapes if _HYPERNETWORK.match(name)), None)
+    if hyper is not None:
+        return Detection("hypernetwork", "hypernetwork", (f"it has a tensor {hyper}",))
     if _is_embedding(shapes):
         return Detection("embedding", "textual inversion", (f"it holds only vectors: {', '.join(shapes)}",))
     first = next(iter(shapes), "none")
@@ -64,6 +68,10 @@ _ADD_ONS = (
     ("lora", "LoRA (diffusers)", ".lora.down."),
     ("lora", "LoRA (diffusers)", "_lora.down."),
     ("lora", "LoRA (diffusers)", ".lora_linear_layer."),
+    ("lora", "LoRA (kohya)", ".lora_down."),
+    ("lora", "LyCORIS (LoHa)", ".hada_w1_"),
+    ("lora", "LyCORIS (LoKr)", ".lokr_w"),
+    ("lora", "LyCORIS (OFT)", ".oft_blocks"),
     ("controlnet", "ControlNet", "control_model."),
     ("controlnet", "ControlNet", "input_hint_block."),
     ("controlnet", "ControlNet (diffusers names)", "controlnet_cond_embedding."),
@@ -87,6 +95,7 @@ _PARTS = (
     ("text_encoder", "CLIP text encoder", "embeddings.token_embedding.weight"),
     ("text_encoder", "T5", "encoder.block.0.layer.0.SelfAttention."),
 )
+_HYPERNETWORK = re.compile(r"\d+\.[01]\.linear")  # a width, keys or values, a layer
 _FOLDERS = {
     "checkpoint": "checkpoints",
     "vae": "vae",
@@ -94,6 +103,7 @@ _FOLDERS = {
     "controlnet": "controlnet",
     "unet": "diffusion_models",
     "embedding": "embeddings",
+    "hypernetwork": "hypernetworks",
     "gligen": "gligen",
     "upscale_model": "upscale_models",
     "clip_vision": "clip_vision",
@@ -101,8 +111,11 @@ _FOLDERS = {
 }
 
 
+_EMBEDDINGS = ("emb_params", "clip_l", "clip_g", "text_encoders_0", "text_encoders_1")
+
+
 def _is_embedding(shapes: Shapes) -> bool:
-    named = all(name in ("emb_params", "clip_l", "clip_g") or name.startswith("string_to_param.") for name in shapes)
+    named = all(name in _EMBEDDINGS or name.startswith("string_to_param.") for name in shapes)
     return bool(shapes) and (named or len(shapes) == 1) and all(len(shape) in (1, 2) for shape in shapes.values())
 
 

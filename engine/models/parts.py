@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from engine.memory.handle import ModelHandle
+from engine.models.adapters.applying import ChangedWeights
 from engine.models.assembly import fill
 from engine.models.configs import autoencoder_config, unet_config
 from engine.models.detect import CLIP, ArchitectureError
@@ -114,6 +115,7 @@ def text_encoder_of(
             last_layer=recipe.last_layer,
             recipe=recipe,
             second=encoder,
+            changed=ChangedWeights(tower=("first" if encoder else "second") if len(towers) > 1 else "only"),
         )
     return encoder
 

@@ -22,6 +22,7 @@ from engine.store.safetensors_header import FileFormatError, TruncatedFileError
 DAMAGED = "The file is damaged or of another kind: download it again."
 _NESTS = ("state_dict", "string_to_param")
 _MAX_NESTING = 4
+_LONGEST_NAME = 40  # of an activation
 # What torch's reader raises, in no order, for structures that make no sense.
 _DAMAGE = (
     RuntimeError,
@@ -126,7 +127,25 @@ def _flat(content: Any) -> Mapping[Any, Any]:
             break
         prefix = "string_to_param." if nest == "string_to_param" else ""
         content = {f"{prefix}{name}": value for name, value in content[nest].items()}
+    if isinstance(content, Mapping) and any(isinstance(name, int) for name in content):
+        return _hypernetwork(content)
     return content if isinstance(content, Mapping) else {}
+
+
+def _hypernetwork(content: Mapping[Any, Any]) -> Mapping[str, Tensor]:
+    """A pair of nets for each width, as `width.0.name` and `width.1.name`; what is said of both, as bytes."""
+    found: dict[str, Tensor] = {}
+    for width, pair in content.items():
+        if isinstance(width, int) and isinstance(pair, list | tuple):
+            for side, net in enumerate(pair[:2]):
+                named = net.items() if isinstance(net, Mapping) else ()
+                found |= {f"{width}.{side}.{name}": value for name, value in named if isinstance(value, Tensor)}
+    activation = content.get("activation_func")
+    if isinstance(activation, str):
+        found["activation_func"] = torch.tensor(list(activation[:_LONGEST_NAME].encode()), dtype=torch.uint8)
+    if content.get("activate_output") is True:
+        found["activate_output"] = torch.ones(1, dtype=torch.uint8)
+    return found
 
 
 def first_line(error: Exception) -> str:

@@ -78,7 +78,7 @@ class Services(Protocol):
         """The file called `name` in the folders of `kind`; never outside them."""
         ...
 
-    def save(self, data: bytes, prefix: str, suffix: str, place: Place, size: tuple[int, int]) -> Artifact:
+    def save(self, data: bytes | memoryview, prefix: str, suffix: str, place: Place, size: tuple[int, int]) -> Artifact:
         """Write a result under a name that starts with `prefix`; `size` (width, height) may be part of the name."""
         ...
 
@@ -136,7 +136,12 @@ class NodeContext:
         return self._required("files").file(kind, name)
 
     def save(
-        self, data: bytes, prefix: str, suffix: str, place: Place = "output", size: tuple[int, int] = (0, 0)
+        self,
+        data: bytes | memoryview,
+        prefix: str,
+        suffix: str,
+        place: Place = "output",
+        size: tuple[int, int] = (0, 0),
     ) -> Artifact:
         """Write a result and report it."""
         artifact = self._required("saving").save(data, prefix, suffix, place, size)

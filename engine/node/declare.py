@@ -11,7 +11,7 @@ from __future__ import annotations
 import collections.abc
 import inspect
 import types
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from engine.graph.spec import (
@@ -63,11 +63,14 @@ def node(
     cache: bool = True,
     deprecated: bool = False,
     experimental: bool = False,
+    each: Mapping[str, object] | None = None,
 ) -> Callable[[F], F]:
     """Declare the decorated function as a node and hand it back untouched.
 
     `version` is part of the key of every result: raise it when the same inputs give another result. `outputs` names the
-    outputs (default: their socket types). Raises `DeclarationError` for a signature that makes no node.
+    outputs (default: their socket types). `each` says which inputs a parameter `**rest` stands for, all of its type,
+    with their defaults: inputs may have names, such as `out.`, that parameters cannot have. Raises `DeclarationError`
+    for a signature that makes no node.
     """
 
     def declare(function: F) -> F:
@@ -75,9 +78,10 @@ def node(
         hints = get_type_hints(function, include_extras=True)
         contexts = [name for name in signature.parameters if hints.get(name) is NodeContext]
         inputs = tuple(
-            _input(node_id, parameter, hints)
+            item
             for name, parameter in signature.parameters.items()
             if name not in contexts
+            for item in _inputs(node_id, parameter, hints, each or {})
         )
         spec = NodeSpec(
             id=node_id,
@@ -113,11 +117,23 @@ def definition_of(value: object) -> NodeDefinition | None:
     return found if isinstance(found, NodeDefinition) else None
 
 
-def _input(node_id: str, parameter: inspect.Parameter, hints: dict[str, Any]) -> InputSpec:
+def _inputs(
+    node_id: str, parameter: inspect.Parameter, hints: dict[str, Any], each: Mapping[str, object]
+) -> list[InputSpec]:
+    """The input that a parameter is, or all that `**rest` stands for."""
     name = parameter.name
-    if name not in hints or parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+    several = parameter.kind is parameter.VAR_KEYWORD and each
+    if name not in hints or parameter.kind is parameter.VAR_POSITIONAL:
         raise _wrong(node_id, name, "annotate it with a type")
-    base, marks = _unwrap(hints[name])
+    if several:
+        return [_input(node_id, own, hints[name], default) for own, default in each.items()]
+    if parameter.kind is parameter.VAR_KEYWORD:
+        raise _wrong(node_id, name, "say with each= which inputs it stands for")
+    return [_input(node_id, name, hints[name], parameter.default)]
+
+
+def _input(node_id: str, name: str, hint: Any, default: Any) -> InputSpec:
+    base, marks = _unwrap(hint)
     lazy = LAZY in marks
     base, optional = _without_none(base)
     base, inner_marks = _unwrap(base)
@@ -126,7 +142,6 @@ def _input(node_id: str, parameter: inspect.Parameter, hints: dict[str, Any]) ->
     if takes_list:
         base, inner_marks = _unwrap(get_args(base)[0])
         marks = [*marks, *inner_marks]
-    default = parameter.default
     if optional and not lazy and default is not None:
         raise _wrong(node_id, name, "give an optional input the default None")
     if base in (int, float, str, bool) and not any(isinstance(mark, Socket) for mark in marks):

@@ -35,8 +35,8 @@ class Broadcast:
     """A listener of the dispatcher that speaks to the hub."""
 
     def __init__(self, hub: Hub, clock: Callable[[], float] = monotonic) -> None:
-        self.remaining = 0
-        """How many jobs wait or run."""
+        self.remaining: int | None = None
+        """How many jobs wait or run; None until the queue has been opened."""
         self._hub = hub
         self._clock = clock
         self._shown: dict[str, _Shown] = {}

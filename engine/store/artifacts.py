@@ -53,7 +53,12 @@ class ArtifactStore:
     journal: SaveJournal | None = None
 
     def save(
-        self, data: bytes, prefix: str, suffix: str, place: Literal["output", "temp"], size: tuple[int, int] = (0, 0)
+        self,
+        data: bytes | memoryview,
+        prefix: str,
+        suffix: str,
+        place: Literal["output", "temp"],
+        size: tuple[int, int] = (0, 0),
     ) -> Artifact:
         """Write `data` as `prefix_00001_suffix`, with the next free number.
 
@@ -79,7 +84,7 @@ class ArtifactStore:
             MEDIA_TYPES.get(suffix, "application/octet-stream"),
         )
 
-    def _write(self, folder: Path, stem: str, suffix: str, data: bytes, digest: str) -> Path:
+    def _write(self, folder: Path, stem: str, suffix: str, data: bytes | memoryview, digest: str) -> Path:
         if self.journal is not None:
             there = self.journal.take_over(folder, stem, suffix, len(data), digest)
             if there is not None:
@@ -88,7 +93,7 @@ class ArtifactStore:
         return _write(folder, stem, suffix, data)
 
 
-def _write(folder: Path, stem: str, suffix: str, data: bytes) -> Path:
+def _write(folder: Path, stem: str, suffix: str, data: bytes | memoryview) -> Path:
     """Write to a temporary name, bring it to disk, then link it to the first free number: two savers never collide."""
     handle, partial = tempfile.mkstemp(dir=folder, prefix=".", suffix=".part")
     try:

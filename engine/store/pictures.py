@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
 
-from engine.store.png_metadata import SIGNATURE, PictureError, refuse_chunk_flood
+from engine.store.png_metadata import PictureError, refuse_bomb
 
 MAX_PIXELS = 100_000_000
 PNG_LEVEL = 4
@@ -35,11 +35,9 @@ def open_picture(path: Path, max_pixels: int = MAX_PIXELS) -> Image.Image:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            data = path.read_bytes()
-            if data.startswith(SIGNATURE):
-                refuse_chunk_flood(data, path.name)
+            refuse_bomb(path)
             # from memory: Pillow leaves the file open where decoding fails or frames are still to come
-            picture: Image.Image = Image.open(io.BytesIO(data), formats=FORMATS)
+            picture: Image.Image = Image.open(io.BytesIO(path.read_bytes()), formats=FORMATS)
         if picture.width * picture.height > max_pixels:
             raise _too_large(path, f"{picture.width} x {picture.height}", max_pixels)
         picture.load()

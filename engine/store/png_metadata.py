@@ -12,6 +12,7 @@ from engine.foundation.errors import EaselError
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 MAX_TEXT = 32 * 2**20
+_PIXELS = (b"IDAT", b"fdAT")
 MAX_CHUNKS = 65_536
 """A picture of the largest size that is opened has about 50,000 chunks of the 8 KiB that libpng writes."""
 
@@ -50,14 +51,25 @@ def png_size(path: Path) -> tuple[int, int]:
     raise _damaged(path)
 
 
-def refuse_chunk_flood(data: bytes, where: str) -> None:
-    """Raise `PictureError` for a PNG file with chunks without end; Pillow looks at every one of them."""
-    place = len(SIGNATURE)
-    for _ in range(MAX_CHUNKS):
-        if place + 8 > len(data) or data[place + 4 : place + 8] == b"IEND":
+def refuse_bomb(path: Path) -> None:
+    """Raise `PictureError` for a PNG file with chunks without end, or with far more in them than its pixels.
+
+    Pillow reads every chunk, and the whole of most of them. A file that is no PNG passes.
+    """
+    with path.open("rb") as file:
+        if file.read(len(SIGNATURE)) != SIGNATURE:
             return
-        place += 12 + int.from_bytes(data[place : place + 4])
-    raise _flooded(where)
+        left = MAX_TEXT
+        for _ in range(MAX_CHUNKS):
+            header = file.read(8)
+            if len(header) < 8 or header[4:] == b"IEND":
+                return
+            length = int.from_bytes(header[:4])
+            left -= 0 if header[4:] in _PIXELS else length
+            if left < 0:
+                raise PictureError("the chunks of this PNG file are too large", where=path.name)
+            file.seek(length + 4, 1)
+    raise _flooded(path.name)
 
 
 def _chunks(file: BinaryIO, path: Path, max_bytes: int) -> Iterator[tuple[bytes, bytes]]:

@@ -102,13 +102,20 @@ class Extras:
 NO_EXTRAS = Extras()
 
 
+class Hook:
+    """A change of the nets for the sake of one prompt; `engine.models.adapters.hooks` has what there is."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Prompt:
     """One encoded prompt: `tokens` `(B, T, D)`, `pooled` `(B, P)` or None, and where and when it counts.
 
     It counts with the weight `strength` inside `area` (None: everywhere), times `mask_strength * mask`, the mask
     `(1 or B, H, W)` of any size; `mask_bounds` leaves out what lies around the mask. `start` and `end` are fractions of
-    the sampling, 0 its start. A default prompt counts by what the weights of those in `yields_to` leave of 1.
+    the sampling, 0 its start. A default prompt counts by what the weights of those in `yields_to` leave of 1. `hooks`
+    change the net that is asked for this prompt.
     """
 
     tokens: Tensor
@@ -121,6 +128,7 @@ class Prompt:
     start: float = 0.0
     end: float = 1.0
     yields_to: tuple[Prompt, ...] = ()
+    hooks: tuple[Hook, ...] = ()
     extras: Extras = NO_EXTRAS
 
 

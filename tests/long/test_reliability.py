@@ -9,6 +9,7 @@ import pytest
 from tests.reliability.test_kills import kill
 from tests.reliability.test_power_loss import lose_power
 from tests.reliability.test_races import race
+from tests.reliability.test_real_worker import kill_real
 from tests.reliability.test_signals import stop
 from tests.reliability.test_sockets import lose_connections
 
@@ -36,3 +37,7 @@ def test_ten_thousand_cancels_in_any_interleaving_end_their_own_jobs(tmp_path: P
 
 def test_a_thousand_dropped_sockets_hide_no_end_of_a_job(tmp_path: Path) -> None:
     assert lose_connections(tmp_path, 1000)["done"] > 500
+
+
+def test_fifty_kills_of_the_real_worker_lose_nothing_and_double_nothing(tmp_path: Path) -> None:
+    assert kill_real(tmp_path, 50)["acknowledged"] > 50

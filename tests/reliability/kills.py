@@ -34,14 +34,22 @@ class Killing:
     """One run: clients, a killer, and a log of what was acknowledged."""
 
     def __init__(
-        self, server: ServerProcess, kills: int, seed: int, prompt: Any = toy_prompt, *, places: bool = True
+        self,
+        server: ServerProcess,
+        kills: int,
+        seed: int,
+        prompt: Any = toy_prompt,
+        *,
+        places: bool = True,
+        idle: tuple[float, float] = (0.01, 0.08),
     ) -> None:
-        """`places`: also kill at chosen places, which only the toys know."""
+        """`places`: also kill at chosen places, which only the toys know. `idle`: seconds between a client's jobs."""
         self.server = server
         self.kills = kills
         self.by: Counter[str] = Counter()
         self._random = Random(seed)
         self._prompt = prompt
+        self._idle = idle
         self._ways = ("server", "worker", *("server place", "worker place", "worker place")[: 3 * places])
         self._over = asyncio.Event()
         self._log = (server.base / "acknowledged.log").open("a")
@@ -61,6 +69,7 @@ class Killing:
             finally:
                 self._over.set()
                 await asyncio.gather(*clients)
+                self._log.close()
             await self.server.drained(client, 600)
             acknowledged = self._acknowledged()
             history = await get(client, f"{self.server.url}/history")
@@ -125,8 +134,7 @@ class Killing:
                     self._log.flush()
                     os.fsync(self._log.fileno())
                     break
-            await asyncio.sleep(random.uniform(0.01, 0.08))
+            await asyncio.sleep(random.uniform(*self._idle))
 
     def _acknowledged(self) -> set[str]:
-        self._log.close()
         return set(Path(self._log.name).read_text().split())

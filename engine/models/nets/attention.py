@@ -11,7 +11,7 @@ from dataclasses import replace
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from engine.models.nets.patches import Site, attention
+from engine.models.nets.patches import Site, attention, sources
 
 
 class Attention(nn.Module):
@@ -26,12 +26,10 @@ class Attention(nn.Module):
         self.to_out = nn.Sequential(nn.Linear(channels, channels), nn.Identity())
 
     def forward(self, x: Tensor, context: Tensor | None = None, site: Site | None = None) -> Tensor:
-        source = x if context is None else context
-        q, k, v = (self._split(t) for t in (self.to_q(x), self.to_k(source), self.to_v(source)))
-        if site is None:
-            mixed = F.scaled_dot_product_attention(q, k, v)
-        else:
-            mixed = attention(replace(site, kind="self" if context is None else "cross", tokens=x), q, k, v)
+        here = site and replace(site, kind="self" if context is None else "cross", tokens=x)
+        keys, values = sources(here, x if context is None else context)
+        q, k, v = (self._split(t) for t in (self.to_q(x), self.to_k(keys), self.to_v(values)))
+        mixed = F.scaled_dot_product_attention(q, k, v) if here is None else attention(here, q, k, v)
         out: Tensor = self.to_out(mixed.transpose(1, 2).flatten(2))
         return out
 

@@ -66,6 +66,10 @@ class Patch:
         """The feature map and the one kept on the way down, before an output block takes both."""
         return x, skip
 
+    def sources(self, site: Site, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:  # noqa: ARG002
+        """What keys and values are made of: tokens `(B, N, D)`, the same for both before any patch."""
+        return keys, values
+
     def attention(self, site: Site, q: Tensor, k: Tensor, v: Tensor, attend: Attend) -> Tensor:
         """Attention `(B, heads, N, C / heads)`; `attend` computes it without this patch."""
         return attend(site, q, k, v)
@@ -93,6 +97,15 @@ def joined(site: Site | None, x: Tensor, skip: Tensor) -> tuple[Tensor, Tensor]:
         for patch in site.patches:
             x, skip = patch.joined(site, x, skip)
     return x, skip
+
+
+def sources(site: Site | None, tokens: Tensor) -> tuple[Tensor, Tensor]:
+    """What keys and values are made of, after every patch's hook of this name in turn."""
+    keys = values = tokens
+    if site is not None:
+        for patch in site.patches:
+            keys, values = patch.sources(site, keys, values)
+    return keys, values
 
 
 def attention(site: Site, q: Tensor, k: Tensor, v: Tensor) -> Tensor:

@@ -33,6 +33,10 @@ def encode_a1111(encoder: TextEncoder, text: str, steps: int) -> Conditioning:
 
     Raises `PromptError` if the weights of the prompts joined by AND add up to 0, and `EmbeddingError`.
     """
+    return encoder.through_hooks(lambda plain: _conditioning(plain, text, steps))
+
+
+def _conditioning(encoder: TextEncoder, text: str, steps: int) -> Conditioning:
     joined = [part for part in parts(text) if part.weight != 0]
     if abs(sum(part.weight for part in joined)) < _TINY:
         raise PromptError(

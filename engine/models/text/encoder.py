@@ -8,27 +8,33 @@ from its state in the empty prompt.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, TypeAlias
 
 import torch
 from torch import Tensor
 
-from engine.foundation.errors import EaselError
 from engine.memory.handle import ModelHandle
+from engine.models.adapters.adapter import Adapter, Stack
+from engine.models.adapters.applying import ChangedWeights, FileStack
+from engine.models.adapters.hooks import Hooks, text_stacks
+from engine.models.text.embeddings import vectors_for
 from engine.models.text.prompt import Embedding, Segment, Weighted, chunks, parse, words
 from engine.models.text.tokenizer import ClipTokenizer
 from engine.models.text.tower import CLIP_L, PLAIN_ATTENTION, AttentionFactors, Recipe, Tower, tower_states, tower_width
 from engine.tensors.values import Conditioning, Prompt
 
 Token: TypeAlias = int | Tensor
-Embeddings: TypeAlias = Callable[[str], Tensor | None]
+Embeddings: TypeAlias = Callable[[str], tuple[Tensor, ...] | None]
 
 
-class EmbeddingError(EaselError):
-    """A textual inversion that does not exist or does not fit."""
+@dataclass(frozen=True, slots=True)
+class TextHooks:
+    """Hooks of a text encoder: whether its prompts take them along, and whether their keyframes count in it."""
 
-    code: ClassVar[str] = "bad_embedding"
+    hooks: Hooks = Hooks()
+    for_prompts: bool = True
+    scheduled: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,8 +42,10 @@ class TextEncoder:
     """Turns prompts into conditioning.
 
     `last_layer` is -1 for the last transformer layer, -2 for the one before (clip skip 2), and so on. `embeddings`
-    gives the vectors `(n, D)` of a textual inversion by name, None if there is none. `recipe` says how the family reads
-    the tower. With a `second` tower (SDXL) its states stand behind this one's along D, and its pooled state counts.
+    gives the vectors `(n, D)` of a textual inversion by name, for each width of encoder, None if there is none.
+    `adapters` change the weights for this encoder alone; `hooks` do too, and may go on to the prompts; `changed` keeps
+    the changed weights. `recipe` says how the family reads the tower. With a `second` tower (SDXL) its states stand
+    behind this one's along D, and its pooled state counts.
     """
 
     socket: ClassVar[str] = "CLIP"
@@ -49,11 +57,50 @@ class TextEncoder:
     attention: AttentionFactors = PLAIN_ATTENTION
     recipe: Recipe = CLIP_L
     second: TextEncoder | None = None
+    adapters: Stack = ()
+    hooks: TextHooks = TextHooks()
+    hooked: FileStack = ()
+    changed: ChangedWeights = field(default_factory=ChangedWeights, repr=False)
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the weights."""
-        return self.net.nbytes + (self.second.nbytes if self.second else 0)
+        """Bytes of the weights, of the adapters, and of the changed weights that are kept."""
+        own = self.net.nbytes + sum(adapter.nbytes for adapter, _ in self.adapters) + self.changed.nbytes
+        return own + (self.second.nbytes if self.second else 0)
+
+    @property
+    def towers(self) -> tuple[TextEncoder, ...]:
+        """This encoder, and the second one if there is."""
+        return (self,) if self.second is None else (self, self.second)
+
+    def with_adapter(self, adapter: Adapter, strength: float, second: Adapter | None = None) -> TextEncoder:
+        """The same encoder with weights changed by one more adapter, which must be fitted to its net.
+
+        `second` is fitted to the second tower.
+        """
+        other = self.second
+        if other is not None and second is not None:
+            other = other.with_adapter(second, strength)
+        return replace(self, adapters=(*self.adapters, (adapter, strength)), second=other)
+
+    def with_hooks(self, hooks: TextHooks) -> TextEncoder:
+        """The same encoder with these hooks instead of those it has."""
+        second = self.second and replace(self.second, changed=self.second.changed.anew())
+        return replace(self, hooks=hooks, changed=self.changed.anew(), second=second)
+
+    def through_hooks(self, encode: Callable[[TextEncoder], Conditioning]) -> Conditioning:
+        """What `encode` makes of a prompt with an encoder whose hooks are applied, in every range of their keyframes."""
+        if not self.hooks.hooks.hooks:
+            return encode(self)
+        prompts = []
+        for start, end, stack in text_stacks(self.hooks.hooks, scheduled=self.hooks.scheduled):
+            second = self.second and replace(self.second, hooked=stack)
+            plain = replace(self, hooks=TextHooks(), hooked=stack, second=second)
+            parts = (replace(p, start=max(p.start, start), end=min(p.end, end)) for p in encode(plain).prompts)
+            prompts += [part for part in parts if part.start < part.end]
+        if self.hooks.for_prompts:
+            prompts = [self.hooks.hooks.added_to(prompt) for prompt in prompts]
+        return Conditioning(tuple(prompts))
 
     def with_last_layer(self, layer: int) -> TextEncoder:
         """The same encoder, read out at `layer` (-1 to -24; one that the tower does not have means the last)."""
@@ -68,16 +115,20 @@ class TextEncoder:
         """Token states `(1, 77 * chunks, D)` and the pooled state `(1, P)` of the first chunk, float32.
 
         A second tower reads `second_text`, if that is given, and `text` otherwise; the shorter of the two is filled up
-        with empty chunks. Raises `EmbeddingError` for a textual inversion that is not there or of another width.
+        with empty chunks. With hooks whose keyframes count there is a prompt for every range of them. Raises
+        `EmbeddingError` for a textual inversion that is not there or of another width.
         """
+        return self.through_hooks(lambda encoder: Conditioning((encoder._prompt(text, second_text),)))
+
+    def _prompt(self, text: str, second_text: str | None) -> Prompt:
         laid = self._laid(text)
         if self.second is None:
-            return Conditioning((Prompt(*self._encoded(laid)),))
+            return Prompt(*self._encoded(laid))
         other = self.second._laid(text if second_text is None else second_text)
         count = max(len(laid), len(other))
         first, _ = self._encoded([*laid, *[[]] * (count - len(laid))])
         second, pooled = self.second._encoded([*other, *[[]] * (count - len(other))])
-        return Conditioning((Prompt(torch.cat([first, second], dim=-1), pooled),))
+        return Prompt(torch.cat([first, second], dim=-1), pooled)
 
     def _laid(self, text: str) -> list[list[Weighted[Token]]]:
         groups = [group for segment in parse(text) for group in self._groups(segment)]
@@ -102,23 +153,9 @@ class TextEncoder:
 
     def vectors(self, name: str) -> Tensor:
         """The vectors `(n, D)` of a textual inversion. Raises `EmbeddingError`."""
-        vectors = self.embeddings(name)
-        if vectors is None:
-            raise EmbeddingError(
-                "there is no such embedding",
-                where=f"embedding:{name}",
-                hint="Put its file into models/embeddings, or take it out of the prompt.",
-            )
         with self.net.lease() as net:
             width = tower_width(net)
-        if vectors.ndim != 2 or vectors.shape[1] != width:
-            raise EmbeddingError(
-                "this embedding is for another text encoder",
-                where=f"embedding:{name}",
-                expected=f"vectors of width {width}",
-                got=f"shape {tuple(vectors.shape)}",
-            )
-        return vectors
+        return vectors_for(name, self.embeddings(name), width)
 
     def states(self, rows: Sequence[Sequence[Token]]) -> tuple[Tensor, Tensor]:
         """This tower's states `(B, 77, D)` and pooled states `(B, P)` of rows of up to 75 tokens (BERT: 510)."""
@@ -133,7 +170,7 @@ class TextEncoder:
                 else:
                     ids[row, place] = token
             ids[row, len(tokens) + 1] = self.recipe.end
-        with self.net.lease() as net:
+        with self.net.lease() as net, self.changed.applied(net, self.adapters, self.hooked):
             inputs = (ids.to(self.net.device), vectors, self.last_layer, self.attention)
             states, pooled = tower_states(net, *inputs, self.recipe)
         return states.float().cpu(), pooled.float().cpu()

@@ -10,6 +10,7 @@ from aiohttp import web
 
 from engine.foundation import json
 from engine.jobs.job import Job
+from engine.jobs.store import JobStore
 from engine.server import submission
 from engine.server.answers import empty, json_answer, text_answer
 from engine.server.bodies import json_object, member, texts
@@ -51,7 +52,11 @@ async def submit(state: State, wanted: Submission) -> tuple[Job, dict[str, Any]]
 
 async def get_prompt(request: web.Request) -> web.StreamResponse:
     """How many jobs wait or run."""
-    return json_answer({"exec_info": {"queue_remaining": state_of(request).broadcast.remaining}})
+    state = state_of(request)
+    remaining = state.broadcast.remaining
+    if remaining is None:  # just after the start: none would be wrong if the process before left some
+        remaining = await state.dispatcher.look(JobStore.unfinished)
+    return json_answer({"exec_info": {"queue_remaining": remaining}})
 
 
 async def get_queue(request: web.Request) -> web.StreamResponse:

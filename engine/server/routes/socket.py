@@ -54,7 +54,7 @@ async def listen(request: web.Request) -> web.StreamResponse:
 
 def _greeting(state: State, client: Client, missed: list[tuple[int, Message]]) -> list[tuple[int, Message]]:
     """The status, what ended while the client was away, and the node at work if a job of its runs."""
-    messages = [(0, wire.status(state.broadcast.remaining, client.id)), *missed]
+    messages = [(0, wire.status(state.broadcast.remaining or 0, client.id)), *missed]
     running, node = state.broadcast.running_node(client.id)
     if running and node is not None:
         messages.append((0, ("executing", {"node": node})))

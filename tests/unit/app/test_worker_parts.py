@@ -16,7 +16,7 @@ import torch
 from engine.app.worker.link import Link
 from engine.app.worker.previews import Previews
 from engine.app.worker.report import Report, output_of
-from engine.app.worker.scrub import Scrub
+from engine.app.worker.scrub import scrub_of
 from engine.foundation.settings import settings_under
 from engine.jobs import events as told
 from engine.jobs import frames
@@ -139,10 +139,10 @@ def test_files_are_shown_by_what_they_are() -> None:
 
 def test_folders_and_secrets_are_hidden_the_longest_first(tmp_path: Path) -> None:
     settings = replace(settings_under(tmp_path), extra_model_paths=(tmp_path / "more" / "models",))
-    scrub = Scrub(settings, '{"api_key_comfy_org": "hunter2", "short": "ab"}')
+    scrub = scrub_of(settings).hiding('{"api_key_comfy_org": "hunter2", "short": "ab"}')
     text = f"{tmp_path}/output/a {tmp_path}/x {tmp_path}/more/models/m hunter2 ab {Path.home()}/y"
     assert scrub(text) == "output/a ./x models0/m *** ab ~/y"
-    assert Scrub(settings, None)("plain") == "plain"
+    assert scrub_of(settings).hiding(None)("plain") == "plain"
 
 
 def previews_with(pipe: Pipe, picture: Callable[[Preview], bytes | None], tmp_path: Path) -> Previews:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from engine.diffusion.samplers import SAMPLERS
 from engine.diffusion.samplers.evaluate import Sampler
+from tests.oracles import k_diffusion
 from tests.unit.diffusion.toys import (
     ANY_SCHEDULE,
     SPREAD,
@@ -123,13 +124,31 @@ def test_a_job_gives_the_same_alone_and_interleaved_with_another(name: str) -> N
 
 
 @pytest.mark.parametrize("name", SAMPLERS)
-def test_leaving_a_sampler_half_way_leaves_nothing_behind(name: str) -> None:
+def test_leaving_a_sampler_between_any_two_evaluations_leaves_nothing_behind(name: str) -> None:
     x, sigmas = points(8), karras(7)
-    before = finish(start(name, x, sigmas), nonlinear)
-    abandoned = start(name, x, sigmas)
-    next(abandoned)
-    abandoned.close()
+    given, log = x.clone(), list[Tensor]()
+    before = finish(start(name, x, sigmas), nonlinear, log)
+    for place in range(len(log)):
+        abandoned = start(name, x, sigmas)
+        next(abandoned)
+        for past in log[:place]:
+            abandoned.send(past)
+        abandoned.close()
+    assert torch.equal(x, given)
     assert torch.equal(finish(start(name, x, sigmas), nonlinear), before)
+
+
+@ANY_SCHEDULE
+@pytest.mark.parametrize("steps", [1, 4, 30])
+def test_samples_of_lcm_have_the_moments_of_estimates_noised_again(schedule: Schedule, steps: int) -> None:
+    sigmas = schedule(steps)
+    x = torch.randn(20_000, generator=torch.Generator().manual_seed(3), dtype=torch.float64) * math.hypot(14.6, SPREAD)
+    variance = 14.6**2 + SPREAD**2
+    for sigma, sigma_next in pairwise(sigmas):
+        variance = variance * (SPREAD**2 / (SPREAD**2 + sigma**2)) ** 2 + sigma_next**2
+    end = finish(start("lcm", x, sigmas), gaussian)
+    assert float(end.std()) == pytest.approx(math.sqrt(variance), rel=0.03)
+    assert abs(float(end.mean())) < 0.03
 
 
 @pytest.mark.parametrize("name", SAMPLERS)
@@ -154,8 +173,9 @@ def test_steps_are_counted_up_to_the_last_of_the_schedule(name: str) -> None:
 
 @pytest.mark.parametrize("case", [case for case in GOLDEN.files if not case.startswith("settings/")])
 def test_the_result_equals_k_diffusions(case: str) -> None:
-    name, steps = case.split("/")
-    sigmas = karras(int(steps))
+    name, schedule, steps = case.split("/")
+    ends = k_diffusion.ENDS[schedule] if name in OWN_STEPS else ()
+    sigmas = k_diffusion.SCHEDULES[schedule](int(steps), *ends)
     x = points(16).reshape(2, 2, 2, 2)
     end = finish(start(name, x, sigmas[:-1] if name == "lms" else sigmas), nonlinear)
     assert torch.allclose(end.flatten(), torch.from_numpy(GOLDEN[case]), atol=1e-10)
@@ -222,8 +242,10 @@ def test_heunpp2_equals_its_formula(schedule: Schedule, steps: int) -> None:
     assert torch.allclose(finish(start("heunpp2", x, s), nonlinear), expected, atol=1e-10)
 
 
-def test_ddpm_equals_the_posterior_of_its_paper() -> None:
-    sigmas = karras(12)
+@ANY_SCHEDULE
+@pytest.mark.parametrize("steps", [5, 12, 40])
+def test_ddpm_equals_the_posterior_of_its_paper(schedule: Schedule, steps: int) -> None:
+    sigmas = schedule(steps)
     x = expected = points(16)
     generator = torch.Generator().manual_seed(0)
     for sigma, sigma_next in pairwise(sigmas):
@@ -360,8 +382,10 @@ def test_uni_pc_equals_diffusers(schedule: Schedule, kind: str, steps: int) -> N
     assert torch.allclose(finish(start(name, x, sigmas), nonlinear), expected, atol=1e-10)
 
 
+@ANY_SCHEDULE
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # diffusers' own, with this numpy
-def test_ddim_equals_diffusers() -> None:
+@pytest.mark.parametrize("steps", [5, 12, 40])
+def test_ddim_equals_diffusers(schedule: Schedule, steps: int) -> None:
     scheduler: Any = diffusers.DDIMScheduler(
         beta_start=0.00085,
         beta_end=0.012,
@@ -371,10 +395,11 @@ def test_ddim_equals_diffusers() -> None:
         steps_offset=1,
         prediction_type="sample",
     )
-    scheduler.set_timesteps(20)
-    signal = scheduler.alphas_cumprod.double()
-    scheduler.alphas_cumprod = signal
-    sigmas = [float(((1 - signal[t]) / signal[t]).sqrt()) for t in scheduler.timesteps] + [0.0]
+    scheduler.set_timesteps(steps)
+    sigmas = schedule(steps)
+    scheduler.alphas_cumprod = scheduler.alphas_cumprod.double()
+    for sigma, timestep in zip(sigmas, scheduler.timesteps, strict=False):
+        scheduler.alphas_cumprod[timestep] = 1 / (1 + sigma**2)
     x = points(16)
     expected = x / math.sqrt(1 + sigmas[0] ** 2)
     for sigma, timestep in zip(sigmas, scheduler.timesteps, strict=False):
@@ -383,9 +408,11 @@ def test_ddim_equals_diffusers() -> None:
     assert torch.allclose(finish(start("ddim", x, sigmas), nonlinear), expected, atol=1e-10)
 
 
-def test_lcm_equals_its_formula_with_the_same_noise() -> None:
+@ANY_SCHEDULE
+@pytest.mark.parametrize("steps", [5, 12, 40])
+def test_lcm_equals_its_formula_with_the_same_noise(schedule: Schedule, steps: int) -> None:
     x = expected = points()
-    sigmas = karras(6)
+    sigmas = schedule(steps)
     generator = torch.Generator().manual_seed(0)
     for sigma, sigma_next in pairwise(sigmas):
         expected = nonlinear(expected, sigma)

@@ -85,8 +85,10 @@ def test_seeds_2_equals_its_formula(
     assert torch.allclose(finish(sampler, nonlinear), expected, atol=1e-10)
 
 
-def test_exponential_heun_is_seeds_2_with_the_second_evaluation_at_the_end() -> None:
-    x, sigmas = points(), karras(12)
+@ANY_SCHEDULE
+@STEPS
+def test_exponential_heun_is_seeds_2_with_the_second_evaluation_at_the_end(schedule: Schedule, steps: int) -> None:
+    x, sigmas = points(), schedule(steps)
     for name, eta in (("exp_heun_2_x0", 0.0), ("exp_heun_2_x0_sde", 1.0)):
         expected = finish(seeds_2(x, sigmas, seeded(x), eta=eta, r=1.0, phi_2=True), nonlinear)
         assert torch.equal(finish(start(name, x, sigmas), nonlinear), expected)

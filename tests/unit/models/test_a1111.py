@@ -15,7 +15,8 @@ from engine.models.checkpoint import Checkpoint
 from engine.models.text.a1111 import PromptError, encode_a1111, mean_restored, share_after
 from engine.models.text.editing import Part, Span, parts, spans
 from engine.models.text.emphasis import BREAK, Break, chunks, parse
-from engine.models.text.encoder import EmbeddingError, TextEncoder
+from engine.models.text.embeddings import EmbeddingError
+from engine.models.text.encoder import TextEncoder
 from engine.models.text.prompt import Segment, Weighted
 from nodes.conditioning import encode_a1111_text
 

@@ -16,8 +16,8 @@ from torch import Tensor
 from engine.foundation.bounds import BoundsError
 from engine.memory.handle import ModelHandle
 from engine.models.detect import ArchitectureError
-from engine.models.text.embeddings import read_embedding
-from engine.models.text.encoder import EmbeddingError, TextEncoder
+from engine.models.text.embeddings import EmbeddingError, read_embedding
+from engine.models.text.encoder import TextEncoder
 from engine.models.text.tokenizer import END, START, ClipTokenizer
 from engine.models.text.tower import AttentionFactors, load_tower
 from tests.oracles import sd1
@@ -116,8 +116,8 @@ def test_factors_that_make_no_sense_are_refused(wrong: float) -> None:
         AttentionFactors(k=wrong)
 
 
-def with_embedding(encoder: TextEncoder, vectors: Tensor | None) -> TextEncoder:
-    return TextEncoder(encoder.net, encoder.tokenizer, {"style": vectors}.get)
+def with_embedding(encoder: TextEncoder, *vectors: Tensor) -> TextEncoder:
+    return TextEncoder(encoder.net, encoder.tokenizer, {"style": vectors or None}.get)
 
 
 def test_an_embedding_takes_the_place_of_tokens(encoder: TextEncoder, reference: Any) -> None:
@@ -141,12 +141,14 @@ def test_a_weighted_embedding_moves_its_states(encoder: TextEncoder) -> None:
 
 def test_an_embedding_that_is_not_there_is_named(encoder: TextEncoder) -> None:
     with pytest.raises(EmbeddingError, match="embedding:style: there is no such embedding"):
-        with_embedding(encoder, None).encode("a embedding:style")
+        with_embedding(encoder).encode("a embedding:style")
 
 
 def test_an_embedding_of_another_width_is_refused(encoder: TextEncoder) -> None:
     with pytest.raises(EmbeddingError, match=r"expected vectors of width 128, got shape \(2, 64\)"):
         with_embedding(encoder, torch.ones(2, 64)).encode("embedding:style")
+    with pytest.raises(EmbeddingError, match=r"got shape \(1, 768\) and shape \(1, 1280\)\. It is for SD 1\.x, or the"):
+        with_embedding(encoder, torch.ones(1, 768), torch.ones(1, 1280)).encode("embedding:style")
 
 
 @pytest.mark.parametrize("name", ["a.safetensors", "a.pt", "a.bin"])
@@ -157,12 +159,29 @@ def test_embedding_files_of_each_form_are_read(tmp_path: Path, name: str) -> Non
     else:
         nested = {"string_to_token": {"*": 265}, "string_to_param": {"*": torch.nn.Parameter(vectors)}}
         torch.save(nested if name == "a.pt" else {"<style>": vectors}, path)
-    assert torch.equal(read_embedding(path), vectors)
+    (read,) = read_embedding(path)
+    assert torch.equal(read, vectors)
+
+
+@pytest.mark.parametrize("names", [("clip_g", "clip_l"), ("text_encoders_0", "text_encoders_1")])
+def test_a_file_for_two_encoders_gives_each_its_own(
+    tmp_path: Path, encoder: TextEncoder, names: tuple[str, str], reference: Any
+) -> None:
+    vectors = reference.text.get_input_embeddings().weight[encoder.tokenizer.encode("red cat")]
+    save_file(dict(zip(names, (torch.ones(2, 1280), vectors.contiguous()), strict=True)), tmp_path / "a.safetensors")
+    stylish = with_embedding(encoder, *read_embedding(tmp_path / "a.safetensors"))
+    assert (tokens(stylish, "a embedding:style") - tokens(encoder, "a red cat")).abs().max() < 1e-6
+
+
+def test_vectors_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
+    save_file({"emb_params": torch.full((1, 8), torch.nan)}, tmp_path / "a.safetensors")
+    with pytest.raises(EmbeddingError, match=r"a\.safetensors, emb_params: there are numbers .* got NaN or infinity"):
+        read_embedding(tmp_path / "a.safetensors")
 
 
 def test_a_single_half_precision_vector_becomes_one_row(tmp_path: Path) -> None:
     save_file({"<style>": torch.ones(8, dtype=torch.float16)}, tmp_path / "a.safetensors")
-    vectors = read_embedding(tmp_path / "a.safetensors")
+    (vectors,) = read_embedding(tmp_path / "a.safetensors")
     assert (vectors.shape, vectors.dtype) == ((1, 8), torch.float32)
 
 

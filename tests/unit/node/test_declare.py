@@ -173,3 +173,23 @@ def test_two_packs_with_one_name_are_both_named() -> None:
 
 def test_a_blocker_may_carry_a_message() -> None:
     assert Blocked("why").message == "why"
+
+
+def test_inputs_may_have_names_that_parameters_cannot_have() -> None:
+    @node("Shares", each={"in.": 0.5, "out.": 1.0})
+    def shares(first: int = 1, ctx: NodeContext = PLAIN, **rest: Annotated[float, Range(0.0, 1.0)]) -> float:
+        return sum(rest.values())
+
+    definition = definition_of(shares)
+    assert definition is not None
+    assert [item.name for item in definition.spec.inputs] == ["first", "in.", "out."]
+    assert [getattr(item.widget, "default", None) for item in definition.spec.inputs] == [1, 0.5, 1.0]
+    assert shares(**{"in.": 0.25, "out.": 0.5}) == 0.75
+
+
+def test_a_rest_that_stands_for_nothing_is_refused() -> None:
+    with pytest.raises(DeclarationError, match="node Bad, parameter rest: say with each= which inputs it stands for"):
+
+        @node("Bad")
+        def bad(**rest: float) -> float:
+            return 0.0

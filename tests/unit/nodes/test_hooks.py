@@ -136,8 +136,3 @@ def test_pairs_have_defaults_too() -> None:
     positive, negative = set_pair_default(masked, says(2), says(5), says(7))
     assert estimate(positive)[0, [0, -1]].tolist() == [5.0, 1.0]
     assert torch.allclose(estimate(negative), torch.full((32, 32), 2.0))
-
-
-def test_hooks_are_refused_by_name() -> None:
-    with pytest.raises(HookError, match="input hooks: hooks are not there yet"):
-        set_default(says(1), says(2), hooks=object())

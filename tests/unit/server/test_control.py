@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from engine.jobs.store import JobStore
+from tests.unit.jobs.making import new_job, program
 from tests.unit.server.world import World, serve
 
 LONG = ("Steps", {"count": 100_000})
@@ -202,3 +204,28 @@ def test_jobs_that_wait_run_after_a_restart(tmp_path: Path) -> None:
     assert {item[1] for kind in queue.values() for item in kind} == {interrupted, waiting}
     assert entry["status"]["completed"]
     assert number == 2
+
+
+def test_a_job_whose_client_went_away_while_it_was_queued_runs_all_the_same(tmp_path: Path) -> None:
+    async def work(world: World) -> Any:
+        asked = asyncio.create_task(world.state.dispatcher.submit(new_job("left", prompt=program(("Say", {})))))
+        await asyncio.sleep(0)
+        asked.cancel()
+        return await world.ended("left")
+
+    assert serve(tmp_path, work)["status"]["completed"]
+
+
+def test_jobs_that_were_left_count_before_the_queue_is_opened(tmp_path: Path) -> None:
+    """A client that asks just after a restart must not hear that nothing is left."""
+    (tmp_path / "user").mkdir()
+    store = JobStore(tmp_path / "user" / "jobs.sqlite3")
+    store.enqueue(new_job())
+    store.pause(True)
+    store.close()
+
+    async def work(world: World) -> None:
+        world.state.broadcast.remaining = None  # as before the first notice
+        assert await world.get_json("/prompt") == {"exec_info": {"queue_remaining": 1}}
+
+    serve(tmp_path, work)

@@ -1,0 +1,50 @@
+"""How much of a net's work one call may do: the bytes that are free for what it computes on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+Net = TypeVar("Net", bound=nn.Module)
+RowBytes: TypeAlias = Callable[[Net, Sequence[Tensor]], int]
+
+
+@dataclass(frozen=True, slots=True)
+class CallBudget:
+    """Bytes that the activations of one call of a net may take up; None is without bounds."""
+
+    available: int | None = None
+
+    def rows(self, count: int, row_bytes: int) -> int:
+        """Rows a call, so that `count` rows of `row_bytes` each take as few calls as there may be, about even ones.
+
+        One at the least: a row that is too large for the budget is no smaller in any other way.
+        """
+        if self.available is None or count <= 1:
+            return max(1, count)
+        most = max(1, self.available // max(1, row_bytes))
+        calls = -(-count // most)
+        return -(-count // calls)
+
+    def called(
+        self, net: Net, inputs: Sequence[Tensor], row_bytes: RowBytes[Net], options: Mapping[str, Any]
+    ) -> Tensor:
+        """The answer of `net` to `inputs`, `(B, ...)` each, in as few calls as there may be.
+
+        Options that are tensors have `B` rows too; others are for all.
+        """
+        count = len(inputs[0])
+        rows = count if self.available is None else self.rows(count, row_bytes(net, inputs))
+        answers: list[Tensor] = []
+        for start in range(0, count, rows):
+            part = slice(start, start + rows)
+            of_part = {name: value[part] if isinstance(value, Tensor) else value for name, value in options.items()}
+            answers.append(net(*(tensor[part] for tensor in inputs), **of_part))
+        return answers[0] if len(answers) == 1 else torch.cat(answers)
+
+
+UNLIMITED = CallBudget()
