@@ -311,6 +311,6 @@ def test_depth_models_follow_a_depth_map(tmp_path: Path) -> None:
     assert own.vae is not None
     assert own.family.name == "SD 2.x depth"
     gap = (own.vae.decode(painted.samples) - made.images.movedim(1, -1)).abs().max()
-    assert gap < 1e-3  # 0.001 in the denominator of the map, as in the original, which diffusers leaves out
+    assert gap < 1e-4  # 0.001 in the denominator of the map, as in the original, which diffusers leaves out
     with pytest.raises(MissingExtraError, match=r"needs a depth map with each prompt.*DepthConditioning"):
         picture(own, sides(own), latent)
