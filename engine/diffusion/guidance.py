@@ -22,7 +22,7 @@ from engine.foundation.bounds import within
 from engine.models.adapters.applying import ChangedWeights, FileStack
 from engine.models.adapters.hooks import model_stack
 from engine.models.nets.patches import Patch
-from engine.tensors.values import Conditioning, Prompt
+from engine.tensors.values import Conditioning, Latent, Prompt
 
 MAX_REPEATS = 4
 NO_WEIGHT = 1e-37  # keeps cells that no prompt is about at zero instead of at NaN
@@ -84,10 +84,13 @@ class ClassifierFreeGuidance:
         """The estimates for the positive and, if `both`, the negative side, before any rule. One that is both is
         computed once.
         """
+        model = self.denoiser
+        if model.embedded_scale is not None:  # such a net guides itself
+            model, both = replace(model, embedded_scale=self.scale), False
         asked = [self.positive, self.negative] if both and self.positive is not self.negative else [self.positive]
-        answers = estimates(self.denoiser, x, sigma, asked)
+        answers = estimates(model, x, sigma, asked)
         prompts, negative = (self.positive, self.negative), answers[-1] if both else None
-        return _estimates(self.denoiser, x, sigma, self.scale, answers[0], negative, prompts, self.memory)
+        return _estimates(model, x, sigma, self.scale, answers[0], negative, prompts, self.memory)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -130,6 +133,13 @@ class DualGuidance:
         return guided if self.nested else guided + led - middle, negative
 
 
+def begun(guider: Guider, seed: int, latent: Latent) -> Guider:
+    """`guider` for a sampling of `latent` from `seed`: nets that are shown more than noisy latents may need both."""
+    if isinstance(guider, ClassifierFreeGuidance | DualGuidance):
+        return replace(guider, denoiser=guider.denoiser.begun(seed, latent))
+    return guider
+
+
 def started(guider: Guider) -> Guider:
     """`guider` for one sampling: what its rules keep between evaluations begins empty.
 
@@ -158,8 +168,15 @@ class _Question:
     adapters: FileStack
 
 
-def estimates(denoiser: Denoiser, x: Tensor, sigma: float, sides: Sequence[Conditioning]) -> list[Tensor]:
-    """The estimate for each of `sides`, in as few calls of the net as regions and lengths allow."""
+def estimates(
+    denoiser: Denoiser, x: Tensor, sigma: float, sides: Sequence[Conditioning], *, negative: int | None = None
+) -> list[Tensor]:
+    """The estimate for each of `sides`, in as few calls of the net as regions and lengths allow.
+
+    `negative` is the place of the side that is not to be painted; None: the last of several.
+    """
+    if negative is None:
+        negative = max(1, len(sides) - 1)
     place = (x.shape[-2], x.shape[-1], denoiser.latents.downscale)
 
     def begun(share: float) -> bool:
@@ -176,11 +193,28 @@ def estimates(denoiser: Denoiser, x: Tensor, sigma: float, sides: Sequence[Condi
         length = math.lcm(*(question.prompt.tokens.shape[1] for question in group))
         tokens = torch.cat([_fitted(question.prompt.tokens, len(x), length) for question in group])
         parts = torch.cat([question.region.cut(x) for question in group])
-        stack = group[0].adapters
+        stack, extras = group[0].adapters, _extras(denoiser, group, x, negative)
         asked = replace(denoiser, hooked=stack) if stack else denoiser
-        outputs = torch.split(asked.denoise(parts, sigma, tokens), len(x))
+        outputs = torch.split(asked.denoise(parts, sigma, tokens, **extras), len(x))
         answers += zip(group, outputs, strict=True)
     return [_average(x, [answer for answer in answers if answer[0].side == side]) for side in range(len(sides))]
+
+
+def _extras(denoiser: Denoiser, group: Sequence[_Question], x: Tensor, negative: int) -> dict[str, Tensor]:
+    """What the net takes besides latents and tokens, for each of a group of questions."""
+    kinds: dict[str, list[Tensor | None]] = {
+        "vector": [
+            denoiser.extras.vector_for(q.prompt, x, denoiser.latents.downscale, negative=q.side == negative)
+            for q in group
+        ],
+        "channels": [
+            None if found is None else q.region.cut(found)
+            for q, found in ((q, denoiser.extras.channels_for(q.prompt, x, denoiser.latents)) for q in group)
+        ],
+    }
+    return {
+        name: torch.cat([p for p in parts if p is not None]) for name, parts in kinds.items() if parts[0] is not None
+    }
 
 
 def _estimates(
@@ -197,7 +231,7 @@ def _estimates(
 
     def ask(conditioning: Conditioning, x: Tensor, patches: tuple[Patch, ...] = ()) -> Tensor:
         patched = replace(denoiser, patches=(*patches, *denoiser.patches)) if patches else denoiser
-        (estimate,) = estimates(patched, x, sigma, [conditioning])
+        (estimate,) = estimates(patched, x, sigma, [conditioning], negative=0 if conditioning is prompts[1] else 1)
         return estimate
 
     return Estimates(x, sigma, denoiser.prediction.signal(sigma), scale, positive, negative, prompts, ask, memory)

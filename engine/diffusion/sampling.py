@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from engine.diffusion.denoiser import Denoiser
 from engine.diffusion.differential import mask_by_sigma
-from engine.diffusion.guidance import ClassifierFreeGuidance, Guider, started
+from engine.diffusion.guidance import ClassifierFreeGuidance, Guider, begun, started
 from engine.diffusion.parameterisation import NoiseLevels
 from engine.diffusion.samplers import SAMPLERS, SamplerSpec
 from engine.diffusion.schedules import SCHEDULES
@@ -197,6 +197,7 @@ def sample_custom(
     latent = _fitted(latent, model)
     if len(sigmas) < 2:
         return latent, latent
+    guider = begun(guider, seed, latent)
     _check_fit(sampler, sigmas, latent)
     kept = model.latents.scaled(latent.samples.float())
     noise = initial_noise(kept.shape, seed, latent.batch_index) if add_noise else torch.zeros_like(kept)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from engine.diffusion.combining import CLASSIFIER_FREE, Rules
 from engine.diffusion.denoiser import LatentFormat
+from engine.diffusion.extras import NO_EXTRAS, NetExtras
 from engine.diffusion.guidance import ClassifierFreeGuidance, estimates
 from engine.diffusion.parameterisation import NoiseLevels, scaled_linear
 from engine.diffusion.predictions import EPSILON, Parameterisation
@@ -37,6 +38,8 @@ class Numbers:
 
     levels: NoiseLevels = field(default_factory=scaled_linear)
     latents: LatentFormat = field(default_factory=LatentFormat)
+    extras: NetExtras = NO_EXTRAS
+    embedded_scale: float | None = None
     prediction: Parameterisation = EPSILON
     guidance: Rules = CLASSIFIER_FREE
     calls: int = 0
