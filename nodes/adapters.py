@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 from typing import Annotated
 
@@ -33,15 +34,18 @@ def load_lora(
     if strength_model == 0 and strength_clip == 0:
         return model, clip
     file = read_adapter(ctx.file("loras", lora_name))
-    with model.net.lease() as unet, clip.net.lease() as tower:
-        for_model, for_clip = model.changed.fit(file, unet), clip.changed.fit(file, tower)
-        left = unmatched(file, (unet, tower))
-    if not for_model.changes and not for_clip.changes:
+    with contextlib.ExitStack() as leases:
+        unet = leases.enter_context(model.net.lease())
+        towers = [(leases.enter_context(part.net.lease()), part.changed) for part in clip.towers]
+        for_model = model.changed.fit(file, unet)
+        for_clip = [changed.fit(file, tower) for tower, changed in towers]
+        left = unmatched(file, [unet], [(tower, changed.tower) for tower, changed in towers])
+    if not for_model.changes and not any(adapter.changes for adapter in for_clip):
         raise nothing_fits(file)
     _warn(file, left, ctx)
     return (
         model.with_adapter(for_model, strength_model) if strength_model != 0 else model,
-        clip.with_adapter(for_clip, strength_clip) if strength_clip != 0 else clip,
+        clip.with_adapter(for_clip[0], strength_clip, *for_clip[1:]) if strength_clip != 0 else clip,
     )
 
 

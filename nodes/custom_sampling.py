@@ -11,7 +11,8 @@ from engine.diffusion import sampling, schedules
 from engine.diffusion.denoiser import Denoiser
 from engine.diffusion.guidance import ClassifierFreeGuidance, DualGuidance, Guider
 from engine.diffusion.samplers import SAMPLERS, SamplerSpec
-from engine.diffusion.sampling import checked_sigmas
+from engine.diffusion.sampling import MOST_STEPS, checked_sigmas
+from engine.foundation.bounds import within
 from engine.node import Cfg, Choice, Fraction, Range, Sampling, Seed, Steps, node
 from engine.tensors.values import Conditioning, Latent, Sigmas
 from nodes.sampling import SamplerName, ScheduleName
@@ -53,6 +54,7 @@ def basic_schedule(model: Denoiser, scheduler: ScheduleName, steps: Steps = 20, 
 @node("BetaSamplingScheduler", category=SCHEDULES)
 def beta_schedule(model: Denoiser, steps: Steps = 20, alpha: Shape = 0.6, beta: Shape = 0.6) -> Sigmas:
     """Timesteps at even quantiles of a Beta distribution."""
+    within("steps", steps, 1, MOST_STEPS)
     return _sigmas(schedules.beta(model.levels, steps, alpha, beta))
 
 
@@ -67,12 +69,14 @@ def karras_schedule(
     steps: Steps = 20, sigma_max: Sigma = 14.614642, sigma_min: Sigma = 0.0291675, rho: Rho = 7.0
 ) -> Sigmas:
     """Even steps in sigma^(1/rho)."""
+    within("steps", steps, 1, MOST_STEPS)
     return _sigmas(schedules.karras_between(sigma_max, sigma_min, steps, rho))
 
 
 @node("ExponentialScheduler", category=SCHEDULES)
 def exponential_schedule(steps: Steps = 20, sigma_max: Sigma = 14.614642, sigma_min: Sigma = 0.0291675) -> Sigmas:
     """Even steps in log sigma."""
+    within("steps", steps, 1, MOST_STEPS)
     return _sigmas(schedules.polyexponential_between(sigma_max, sigma_min, steps))
 
 
@@ -81,6 +85,7 @@ def polyexponential_schedule(
     steps: Steps = 20, sigma_max: Sigma = 14.614642, sigma_min: Sigma = 0.0291675, rho: Rho = 1.0
 ) -> Sigmas:
     """Steps in log sigma that are even in its root of order rho."""
+    within("steps", steps, 1, MOST_STEPS)
     return _sigmas(schedules.polyexponential_between(sigma_max, sigma_min, steps, rho))
 
 
@@ -93,6 +98,7 @@ def laplace_schedule(
     beta: Annotated[float, Range(0.0, 10.0, step=0.1, round=False)] = 0.5,
 ) -> Sigmas:
     """Log sigma at even quantiles of a Laplace distribution."""
+    within("steps", steps, 1, MOST_STEPS)
     return _sigmas(schedules.laplace(sigma_max, sigma_min, steps, mu, beta))
 
 
@@ -104,6 +110,7 @@ def vp_schedule(
     eps_s: Annotated[float, Range(0.0, 1.0, step=0.0001, round=False)] = 0.001,
 ) -> Sigmas:
     """Even steps in the time of the variance-preserving process."""
+    within("steps", steps, 1, MOST_STEPS)
     return _sigmas(schedules.vp(steps, beta_d, beta_min, eps_s))
 
 

@@ -1,20 +1,52 @@
-"""Loaders: checkpoints and autoencoders from the model folders."""
+"""Loaders: checkpoints, and each of their parts from files and folders of their own."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, ClassVar
 
+import torch
 from torch import Tensor
 
 from engine.diffusion.denoiser import Denoiser, denoiser_of
 from engine.foundation.errors import EaselError
-from engine.models.checkpoint import load_checkpoint, load_vae
+from engine.memory.handle import ModelHandle
+from engine.models.checkpoint import Checkpoint, load_checkpoint, load_unet, load_vae
+from engine.models.declared import declared_prediction
+from engine.models.folder import load_folder
+from engine.models.latent_rgb import FAMILIES
+from engine.models.nets.tiny_autoencoder import PixelSpace
 from engine.models.text.embeddings import read_embedding
-from engine.models.text.encoder import TextEncoder
+from engine.models.text.encoder import Embeddings, TextEncoder
+from engine.models.text.files import load_text_encoder
+from engine.models.tiny_autoencoder import load_tiny_vae
 from engine.models.vae import Vae
-from engine.node import PLAIN, Files, NodeContext, node
+from engine.models.vision.tower import ImageEncoder, load_image_encoder
+from engine.node import PLAIN, Choice, Files, NodeContext, node
 
 EMBEDDING_SUFFIXES = ("", ".safetensors", ".pt", ".bin")
+TINY = {family.tiny: family.scale_factor for family in FAMILIES if family.tiny in ("taesd", "taesdxl")}
+TINY_SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
+PIXELS = "pixel_space"
+STORED = {
+    "fp8_e4m3fn": torch.float8_e4m3fn,
+    "fp8_e4m3fn_fast": torch.float8_e4m3fn,
+    "fp8_e5m2": torch.float8_e5m2,
+}
+# The community's lists; types of families that are not supported are refused when they are used.
+CLIP_TYPES = (
+    "stable_diffusion", "stable_cascade", "sd3", "stable_audio", "mochi", "ltxv", "pixart", "cosmos", "lumina2", "wan",
+    "hidream", "chroma", "ace", "omnigen2", "qwen_image", "hunyuan_image", "flux2", "ovis",
+)  # fmt: skip
+DUAL_TYPES = (
+    "sdxl", "sd3", "flux", "hunyuan_video", "hidream", "hunyuan_image", "hunyuan_video_15", "kandinsky5",
+    "kandinsky5_image", "ltxv", "newbie",
+)  # fmt: skip
+
+CheckpointName = Annotated[str, Files("checkpoints")]
+ClipName = Annotated[str, Files("text_encoders")]
+Device = Annotated[str, Choice("default", "cpu")]
 
 
 class IncompleteCheckpointError(EaselError):
@@ -24,31 +56,135 @@ class IncompleteCheckpointError(EaselError):
 
 
 @node("CheckpointLoaderSimple", category="loaders", display_name="Load Checkpoint")
-def load_checkpoint_simple(
-    ckpt_name: Annotated[str, Files("checkpoints")], ctx: NodeContext = PLAIN
-) -> tuple[Denoiser, TextEncoder, Vae]:
+def load_checkpoint_simple(ckpt_name: CheckpointName, ctx: NodeContext = PLAIN) -> tuple[Denoiser, TextEncoder, Vae]:
     """Load a checkpoint file: the denoiser, its text encoder and its autoencoder."""
+    path = ctx.file("checkpoints", ckpt_name)
+    return _parts(load_checkpoint(path, ctx.device, embeddings(ctx)), ckpt_name)
+
+
+@node(
+    "CheckpointLoader",
+    category="advanced/loaders",
+    display_name="Load Checkpoint With Config (DEPRECATED)",
+    deprecated=True,
+)
+def load_checkpoint_with_config(
+    config_name: Annotated[str, Files("configs")], ckpt_name: CheckpointName, ctx: NodeContext = PLAIN
+) -> tuple[Denoiser, TextEncoder, Vae]:
+    """Load a checkpoint file whose configuration says what it predicts; all else is seen in the checkpoint."""
+    prediction = declared_prediction(ctx.file("configs", config_name))
+    path = ctx.file("checkpoints", ckpt_name)
+    return _parts(load_checkpoint(path, ctx.device, embeddings(ctx), prediction=prediction), ckpt_name)
+
+
+@node("unCLIPCheckpointLoader", category="loaders")
+def load_unclip(ckpt_name: CheckpointName, ctx: NodeContext = PLAIN) -> tuple[Denoiser, TextEncoder, Vae, ImageEncoder]:
+    """Load a checkpoint that is shown pictures (Stable unCLIP), with its image encoder."""
+    path = ctx.file("checkpoints", ckpt_name)
+    parts = _parts(load_checkpoint(path, ctx.device, embeddings(ctx)), ckpt_name)
+    return (*parts, load_image_encoder(path, ctx.device))
+
+
+@node("DiffusersLoader", category="advanced/loaders/deprecated")
+def load_diffusers(
+    model_path: Annotated[str, Files("diffusers")], ctx: NodeContext = PLAIN
+) -> tuple[Denoiser, TextEncoder, Vae]:
+    """Load a model from a folder in diffusers' form: the denoiser, its text encoder and its autoencoder."""
+    folder = ctx.file("diffusers", model_path).parent
+    return _parts(load_folder(folder, ctx.device, embeddings(ctx)), model_path)
+
+
+@node("UNETLoader", category="advanced/loaders", display_name="Load Diffusion Model")
+def load_diffusion_model(
+    unet_name: Annotated[str, Files("diffusion_models")],
+    weight_dtype: Annotated[str, Choice("default", *STORED)],
+    ctx: NodeContext = PLAIN,
+) -> Denoiser:
+    """Load a UNet from a file of its own. The fp8 types round its weights; it computes in the usual type."""
+    path = ctx.file("diffusion_models", unet_name)
+    return denoiser_of(load_unet(path, ctx.device, stored=STORED.get(weight_dtype)))
+
+
+@node("CLIPLoader", category="advanced/loaders", display_name="Load CLIP")
+def load_clip(
+    clip_name: ClipName,
+    type: Annotated[str, Choice(*CLIP_TYPES)],  # noqa: A002  # the name of saved workflows
+    device: Device | None = None,
+    ctx: NodeContext = PLAIN,
+) -> TextEncoder:
+    """Load a text encoder from a file of its own (SD 1 and 2, SDXL's refiner)."""
+    return _clip([clip_name], type, device, ctx)
+
+
+@node("DualCLIPLoader", category="advanced/loaders")
+def load_dual_clip(
+    clip_name1: ClipName,
+    clip_name2: ClipName,
+    type: Annotated[str, Choice(*DUAL_TYPES)],  # noqa: A002
+    device: Device | None = None,
+    ctx: NodeContext = PLAIN,
+) -> TextEncoder:
+    """Load SDXL's pair of text encoders from two files, in any order."""
+    return _clip([clip_name1, clip_name2], type, device, ctx)
+
+
+@node("CLIPVisionLoader", category="loaders", display_name="Load CLIP Vision")
+def load_clip_vision(clip_name: Annotated[str, Files("clip_vision")], ctx: NodeContext = PLAIN) -> ImageEncoder:
+    """Load an image encoder."""
+    return load_image_encoder(ctx.file("clip_vision", clip_name), ctx.device)
+
+
+@node("VAELoader", category="loaders", display_name="Load VAE")
+def load_vae_file(vae_name: Annotated[str, Files("vae", options=(*TINY, PIXELS))], ctx: NodeContext = PLAIN) -> Vae:
+    """Load an autoencoder from a file of its own, to use instead of a checkpoint's.
+
+    `taesd` and `taesdxl` are the tiny ones in models/vae_approx; `pixel_space` is for models that work on pixels.
+    """
+    if vae_name == PIXELS:
+        return Vae(ModelHandle(PixelSpace(), ctx.device), 1, 3)
+    if vae_name in TINY:
+        encoder, decoder = (_tiny(vae_name, half, ctx) for half in ("encoder", "decoder"))
+        return load_tiny_vae(encoder, decoder, TINY[vae_name], ctx.device)
+    return load_vae(ctx.file("vae", vae_name), ctx.device)
+
+
+def embeddings(ctx: NodeContext) -> Embeddings:
+    """A look-up of textual inversions in the model folders, with or without the suffix of their files."""
 
     def embedding(name: str) -> tuple[Tensor, ...] | None:
-        for suffix in EMBEDDING_SUFFIXES:
-            try:
-                return read_embedding(ctx.file("embeddings", name + suffix))
-            except EaselError as error:
-                if error.code != "missing_file":
-                    raise
-        return None
+        path = _first(ctx, "embeddings", [name + suffix for suffix in EMBEDDING_SUFFIXES])
+        return None if path is None else read_embedding(path)
 
-    path = ctx.file("checkpoints", ckpt_name)
-    checkpoint = load_checkpoint(path, ctx.device, embedding)
+    return embedding
+
+
+def _parts(checkpoint: Checkpoint, name: str) -> tuple[Denoiser, TextEncoder, Vae]:
     if checkpoint.text_encoder is None or checkpoint.vae is None:
         part = "text encoder" if checkpoint.text_encoder is None else "autoencoder (VAE)"
         raise IncompleteCheckpointError(
-            f"this checkpoint has no {part}", where=ckpt_name, hint="Use a checkpoint that holds all three parts."
+            f"this checkpoint has no {part}",
+            where=name,
+            hint="Use a checkpoint that holds all three parts, or load them apart: UNETLoader, CLIPLoader, VAELoader.",
         )
     return denoiser_of(checkpoint), checkpoint.text_encoder, checkpoint.vae
 
 
-@node("VAELoader", category="loaders", display_name="Load VAE")
-def load_vae_file(vae_name: Annotated[str, Files("vae")], ctx: NodeContext = PLAIN) -> Vae:
-    """Load an autoencoder from a file of its own, to use instead of a checkpoint's."""
-    return load_vae(ctx.file("vae", vae_name), ctx.device)
+def _clip(names: Sequence[str], family: str, device: str | None, ctx: NodeContext) -> TextEncoder:
+    where = torch.device("cpu") if device == "cpu" else ctx.device
+    return load_text_encoder([ctx.file("text_encoders", name) for name in names], where, embeddings(ctx), family)
+
+
+def _tiny(name: str, half: str, ctx: NodeContext) -> Path | None:
+    """The file of a half of a tiny autoencoder, or of both."""
+    return _first(ctx, "vae_approx", [stem + suffix for stem in (f"{name}_{half}", name) for suffix in TINY_SUFFIXES])
+
+
+def _first(ctx: NodeContext, kind: str, names: Sequence[str]) -> Path | None:
+    """The first of `names` that there is a file of."""
+    for name in names:
+        try:
+            return ctx.file(kind, name)
+        except EaselError as error:
+            if error.code != "missing_file":
+                raise
+    return None

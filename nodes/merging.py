@@ -113,7 +113,9 @@ def _mixed(one: Denoiser, other: Denoiser, ratios: Ratios, ctx: NodeContext) -> 
 
 
 def _mixed_text(one: TextEncoder, other: TextEncoder, ratios: Ratios, ctx: NodeContext) -> TextEncoder:
-    adapter, left = mixture(one.net, other.net, other.adapters, ratios)
+    pairs = zip(one.towers, other.towers, strict=False)  # the same number, unless their families differ
+    mixed = [mixture(own.net, theirs.net, theirs.adapters, ratios) for own, theirs in pairs]
+    left = tuple(name for _, names in mixed for name in names)
     if left:
         ctx.warn(left_over(left))
-    return one.with_adapter(adapter, 1.0)
+    return one.with_adapter(mixed[0][0], 1.0, *(adapter for adapter, _ in mixed[1:]))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from torch import Tensor
 
 from engine.diffusion.denoiser import Denoiser
 from engine.diffusion.predictions import VELOCITY
+from engine.foundation.errors import EaselError
 from engine.models.extraction import extracted
 from engine.models.saving import Named, serialised, text_weights, unet_weights, vae_weights
 from engine.models.text.encoder import TextEncoder
@@ -16,6 +17,12 @@ from engine.models.vae import Vae
 from engine.node import PLAIN, Choice, NodeContext, Range, node
 
 CATEGORY = "advanced/model_merging"
+
+
+class SavingError(EaselError):
+    """A model that cannot be written."""
+
+    code: ClassVar[str] = "cannot_save"
 
 
 @node("CheckpointSave", category=CATEGORY, display_name="Save Checkpoint", sink=True)
@@ -27,6 +34,7 @@ def save_checkpoint(
     ctx: NodeContext = PLAIN,
 ) -> None:
     """Write all three parts into one file of the output folder, with their LoRAs and mixtures in the weights."""
+    _check_alone(clip)
     _save([*_unet(model), *text_weights(clip.net, clip.adapters), *vae_weights(vae.net)], filename_prefix, ctx)
 
 
@@ -39,6 +47,7 @@ def save_model(model: Denoiser, filename_prefix: str = "diffusion_models/ComfyUI
 @node("CLIPSave", category=CATEGORY, sink=True)
 def save_encoder(clip: TextEncoder, filename_prefix: str = "clip/ComfyUI", ctx: NodeContext = PLAIN) -> None:
     """Write the text encoder alone."""
+    _check_alone(clip)
     _save(text_weights(clip.net, clip.adapters, ""), f"{filename_prefix}_clip_l", ctx)
 
 
@@ -73,6 +82,18 @@ def save_lora(
         ctx.warn("there is nothing to save: connect a model or a text encoder that differs from its base")
         return
     _save(((name, tensor, ()) for name, tensor in parts), filename_prefix, ctx)
+
+
+def _check_alone(clip: TextEncoder) -> None:
+    """Raise `SavingError` unless a text encoder is SD1's: the others have layouts that are not written yet."""
+    if clip.second is not None or clip.recipe.name != "l":
+        raise SavingError(
+            "text encoders of this family cannot be saved",
+            where="input clip",
+            expected="one of SD 1.x",
+            got="two towers" if clip.second is not None else "OpenCLIP" if clip.recipe.name != "bert" else "BERT",
+            hint="Save the model alone with ModelSave, and keep the text encoder's own file.",
+        )
 
 
 def _unet(model: Denoiser) -> Iterator[Named]:

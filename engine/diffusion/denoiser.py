@@ -7,14 +7,17 @@ many may share one net.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from engine.diffusion.combining import CLASSIFIER_FREE, Combination, Rule, Rules
-from engine.diffusion.parameterisation import NoiseLevels, scaled_linear
+from engine.diffusion.extras import NO_EXTRAS, NetExtras, PictureStatistics, check_inputs
+from engine.diffusion.latent_format import LatentFormat
+from engine.diffusion.parameterisation import NoiseLevels, scaled_linear, zero_terminal
 from engine.diffusion.predictions import EPSILON, VELOCITY, Parameterisation
 from engine.memory.budget import UNLIMITED, CallBudget
 from engine.memory.handle import ModelHandle
@@ -25,35 +28,12 @@ from engine.models.latent_rgb import fitted_map
 from engine.models.nets.activations import row_bytes
 from engine.models.nets.patches import Patch
 from engine.models.nets.unet import UNet
+from engine.tensors.rows import Rows
+from engine.tensors.values import Latent
 
+__all__ = ["Denoiser", "LatentFormat", "denoiser_of"]
 
-@dataclass(frozen=True, slots=True)
-class LatentFormat:
-    """How latents look to the net: channels, the factor they are multiplied by, and pixels per cell along a side.
-
-    Where `mean` and `deviation` are given, a number a channel, latents are first brought to mean 0 and deviation 1.
-    `to_rgb` is the map that previews of a family of its own need, see `LatentPreview`.
-    """
-
-    channels: int = 4
-    scale_factor: float = 0.18215
-    downscale: int = 8
-    to_rgb: Tensor | None = field(default=None, compare=False, repr=False)
-    mean: tuple[float, ...] = ()
-    deviation: tuple[float, ...] = ()
-
-    def scaled(self, latents: Tensor) -> Tensor:
-        """Latents `(B, C, h, w)` of the autoencoder as the net knows them."""
-        if self.mean:
-            latents = (latents - _a_channel(self.mean, latents)) / _a_channel(self.deviation, latents)
-        return latents * self.scale_factor
-
-    def unscaled(self, x: Tensor) -> Tensor:
-        """The inverse of `scaled`."""
-        latents = x / self.scale_factor
-        if self.mean:
-            latents = latents * _a_channel(self.deviation, latents) + _a_channel(self.mean, latents)
-        return latents
+DEFAULT_SCALE = 8.0  # what a net that embeds the guidance scale is told where nobody sets one
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,7 +43,8 @@ class Denoiser:
     `trained` are the levels of the checkpoint where `levels` were changed. `guidance` says how its estimates are
     combined, and `patches` take part in every call of the net, which others may share unpatched. `adapters` change its
     weights for this denoiser alone, and `hooked` do so besides, for prompts that bring them along; `changed` keeps what
-    they make of them, for all denoisers of the net.
+    they make of them, for all denoisers of the net. `extras` are what the net takes besides, and `embedded_scale` the
+    guidance scale, if the net itself is told of it.
     """
 
     socket: ClassVar[str] = "MODEL"
@@ -80,6 +61,8 @@ class Denoiser:
     hooked: FileStack = ()
     changed: ChangedWeights = field(default_factory=ChangedWeights, repr=False)
     differential: float | None = None  # how strongly the grey of a noise mask says when to repaint, None: not at all
+    extras: NetExtras = NO_EXTRAS
+    embedded_scale: float | None = None
 
     @property
     def nbytes(self) -> int:
@@ -102,29 +85,74 @@ class Denoiser:
         """The same denoiser with weights changed by one more adapter, which must be fitted to its net."""
         return replace(self, adapters=(*self.adapters, (adapter, strength)))
 
-    def denoise(self, x: Tensor, sigma: float, tokens: Tensor) -> Tensor:
-        """The denoised estimate of scaled latents `x` `(B, C, h, w)` at `sigma`, for token states `(B, T, D)`."""
+    def begun(self, seed: int, latent: Latent) -> Denoiser:
+        """The same denoiser for one sampling of `latent` from `seed`."""
+        extras = self.extras.begun(seed, latent)
+        return self if extras is self.extras else replace(self, extras=extras)
+
+    def denoise(
+        self,
+        x: Tensor,
+        sigma: float,
+        tokens: Tensor,
+        vector: Tensor | None = None,
+        channels: Tensor | None = None,
+        rows: Rows | None = None,
+    ) -> Tensor:
+        """The denoised estimate of scaled latents `x` `(B, C, h, w)` at `sigma`, for token states `(B, T, D)`.
+
+        `vector` `(B, V)` and more `channels` `(B, C', h, w)` of the latent go into nets that take them, see `extras`.
+        `rows` says what each row is about; None: each is a sample, on the whole canvas, and to be painted.
+        Raises `MissingExtraError` for widths that the net does not take.
+        """
         time = self.levels.timestep(sigma)
         timesteps = torch.full((len(x),), float(time))
         with self.net.lease() as net, self.changed.applied(net, self.adapters, self.hooked):
             device, dtype = self.net.device, self.net.dtype
             entering = self.prediction.entering(x, sigma).to(device, dtype)
-            inputs = (entering, timesteps.to(device), tokens.to(device, dtype))
-            patching = {"patches": self.patches, "sigma": sigma} if self.patches else {}
-            predicted: Tensor = self.budget.called(net, inputs, row_bytes, patching).to(x)
+            if channels is not None:
+                entering = torch.cat([entering, channels.to(device, dtype)], dim=1)
+            if isinstance(net, UNet):
+                check_inputs(net.config, tokens, entering)
+            inputs = [entering, timesteps.to(device), tokens.to(device, dtype)]
+            if vector is not None:
+                inputs.append(vector.to(device, dtype) if vector.is_floating_point() else vector.to(device))
+            options: dict[str, Any] = {}
+            if self.patches:
+                options = {"patches": self.patches, "sigma": sigma, "rows": rows}
+            if self.embedded_scale is not None:
+                options["guidance"] = torch.full((len(x),), self.embedded_scale, device=device)
+            predicted: Tensor = self.budget.called(net, inputs, self._row_bytes, options).to(x)
         return self.prediction.denoised(x, predicted, sigma, time)
+
+    def _row_bytes(self, net: UNet, inputs: Sequence[Tensor]) -> int:
+        """Bytes of one row of `inputs` on its way through the net, and of what patches keep for it."""
+        kept = sum(patch.row_numbers(net, inputs[0]) for patch in self.patches)
+        return row_bytes(net, inputs) + kept * inputs[0].itemsize
 
 
 def denoiser_of(checkpoint: Checkpoint) -> Denoiser:
-    """The denoiser in a checkpoint of the Stable Diffusion 1.x family."""
+    """The denoiser in a checkpoint of any family."""
+    family = checkpoint.family
     latents = LatentFormat(
         checkpoint.latent_channels,
         checkpoint.scale_factor,
         checkpoint.downscale,
         to_rgb=fitted_map(checkpoint),
     )
-    return Denoiser(checkpoint.unet, scaled_linear(), latents, VELOCITY if checkpoint.prediction == "v" else EPSILON)
-
-
-def _a_channel(values: tuple[float, ...], like: Tensor) -> Tensor:
-    return torch.tensor(values).to(like).view(-1, 1, 1)
+    levels = scaled_linear(*family.betas)
+    with checkpoint.unet.lease() as net:
+        config = net.config
+    return Denoiser(
+        checkpoint.unet,
+        zero_terminal(levels) if checkpoint.zero_terminal else levels,
+        latents,
+        VELOCITY if checkpoint.prediction == "v" else EPSILON,
+        extras=NetExtras(
+            family.vector,
+            family.channels,
+            config.vector_channels or 0,
+            None if checkpoint.statistics is None else PictureStatistics(*checkpoint.statistics),
+        ),
+        embedded_scale=None if config.guidance_channels is None else DEFAULT_SCALE,
+    )

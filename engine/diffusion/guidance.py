@@ -2,11 +2,12 @@
 
 How the two sides are combined is a matter of the denoiser's rules (`combining`). Several prompts on one side are
 averaged by their weights in each cell (Bar-Tal et al. 2023, MultiDiffusion, equation 5). Prompts that bring the same
-adapters along, in the same strengths at this sigma, share calls of the net.
+adapters along, in the same strengths at this sigma, and are steered by the same controls, share calls of the net.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -22,7 +23,8 @@ from engine.foundation.bounds import within
 from engine.models.adapters.applying import ChangedWeights, FileStack
 from engine.models.adapters.hooks import model_stack
 from engine.models.nets.patches import Patch
-from engine.tensors.values import Conditioning, Prompt
+from engine.tensors.rows import Row, Rows
+from engine.tensors.values import Conditioning, Control, Latent, Prompt
 
 MAX_REPEATS = 4
 NO_WEIGHT = 1e-37  # keeps cells that no prompt is about at zero instead of at NaN
@@ -84,10 +86,13 @@ class ClassifierFreeGuidance:
         """The estimates for the positive and, if `both`, the negative side, before any rule. One that is both is
         computed once.
         """
+        model = self.denoiser
+        if model.embedded_scale is not None:  # such a net guides itself
+            model, both = replace(model, embedded_scale=self.scale), False
         asked = [self.positive, self.negative] if both and self.positive is not self.negative else [self.positive]
-        answers = estimates(self.denoiser, x, sigma, asked)
+        answers = estimates(model, x, sigma, asked)
         prompts, negative = (self.positive, self.negative), answers[-1] if both else None
-        return _estimates(self.denoiser, x, sigma, self.scale, answers[0], negative, prompts, self.memory)
+        return _estimates(model, x, sigma, self.scale, answers[0], negative, prompts, self.memory)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -130,6 +135,13 @@ class DualGuidance:
         return guided if self.nested else guided + led - middle, negative
 
 
+def begun(guider: Guider, seed: int, latent: Latent) -> Guider:
+    """`guider` for a sampling of `latent` from `seed`: nets that are shown more than noisy latents may need both."""
+    if isinstance(guider, ClassifierFreeGuidance | DualGuidance):
+        return replace(guider, denoiser=guider.denoiser.begun(seed, latent))
+    return guider
+
+
 def started(guider: Guider) -> Guider:
     """`guider` for one sampling: what its rules keep between evaluations begins empty.
 
@@ -150,37 +162,106 @@ def _apart(denoiser: Denoiser, *sides: Conditioning) -> Denoiser:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Question:
-    """One prompt to be evaluated on its region, for one of the sides, with the adapters that it brings along."""
+    """One prompt to be evaluated on its region, for one of the sides, with the adapters and the controls that it brings
+    along.
+    """
 
     side: int
     prompt: Prompt
     region: Region
     adapters: FileStack
+    controls: tuple[Control, ...]
+
+    def rows(self, x: Tensor, *, negative: bool) -> list[Row]:
+        """What the rows of a batch `x` `(B, C, H, W)` are about."""
+        place = (self.region.rows.start, self.region.columns.start)
+        return [Row(sample, (x.shape[-2], x.shape[-1]), *place, negative) for sample in range(len(x))]
 
 
-def estimates(denoiser: Denoiser, x: Tensor, sigma: float, sides: Sequence[Conditioning]) -> list[Tensor]:
-    """The estimate for each of `sides`, in as few calls of the net as regions and lengths allow."""
+def estimates(
+    denoiser: Denoiser, x: Tensor, sigma: float, sides: Sequence[Conditioning], *, negative: int | None = None
+) -> list[Tensor]:
+    """The estimate for each of `sides`, in as few calls of the net as regions and lengths allow.
+
+    `negative` is the place of the side that is not to be painted; None: the last of several.
+    """
+    if negative is None:
+        negative = max(1, len(sides) - 1)
+    sides = _shared(sides, negative)
     place = (x.shape[-2], x.shape[-1], denoiser.latents.downscale)
 
     def begun(share: float) -> bool:
         return sigma <= denoiser.levels.sigma_at(share)
 
+    def counts(what: Prompt | Control) -> bool:
+        return denoiser.levels.sigma_at(what.end) <= sigma <= denoiser.levels.sigma_at(what.start)
+
     questions = [
-        _Question(side, prompt, region(prompt, *place), model_stack(prompt.hooks, begun))
+        _Question(
+            side,
+            prompt,
+            region(prompt, *place),
+            model_stack(prompt.hooks, begun),
+            tuple(control for control in prompt.controls if counts(control)),
+        )
         for side, conditioning in enumerate(sides)
         for prompt in conditioning.prompts
-        if denoiser.levels.sigma_at(prompt.end) <= sigma <= denoiser.levels.sigma_at(prompt.start)
+        if counts(prompt)
     ]
     answers: list[tuple[_Question, Tensor]] = []
     for group in _grouped(questions):
         length = math.lcm(*(question.prompt.tokens.shape[1] for question in group))
         tokens = torch.cat([_fitted(question.prompt.tokens, len(x), length) for question in group])
         parts = torch.cat([question.region.cut(x) for question in group])
-        stack = group[0].adapters
-        asked = replace(denoiser, hooked=stack) if stack else denoiser
-        outputs = torch.split(asked.denoise(parts, sigma, tokens), len(x))
+        rows = Rows(row for question in group for row in question.rows(x, negative=question.side == negative))
+        asked, extras = _asked(denoiser, group[0]), _extras(denoiser, group, x, negative)
+        outputs = torch.split(asked.denoise(parts, sigma, tokens, rows=rows, **extras), len(x))
         answers += zip(group, outputs, strict=True)
     return [_average(x, [answer for answer in answers if answer[0].side == side]) for side in range(len(sides))]
+
+
+def _asked(denoiser: Denoiser, question: _Question) -> Denoiser:
+    """The denoiser with the adapters and the controls of a question, which act before its own patches."""
+    steering = tuple(control for control in question.controls if isinstance(control, Patch))
+    asked = replace(denoiser, hooked=question.adapters) if question.adapters else denoiser
+    return replace(asked, patches=(*steering, *asked.patches)) if steering else asked
+
+
+def _shared(sides: Sequence[Conditioning], negative: int) -> Sequence[Conditioning]:
+    """`sides` with the negative's prompts steered by controls that the others share, if it has none of its own.
+
+    Only prompts about the whole picture share and take.
+    """
+    given = [
+        prompt.controls
+        for side, conditioning in enumerate(sides)
+        for prompt in conditioning.prompts
+        if side != negative and prompt.shares_controls and prompt.controls and prompt.area is None
+    ]
+    if not given or negative >= len(sides) or any(prompt.controls for prompt in sides[negative].prompts):
+        return sides
+    chains = itertools.cycle(given)
+    taking = tuple(
+        replace(prompt, controls=next(chains)) if prompt.area is None else prompt for prompt in sides[negative].prompts
+    )
+    return [*sides[:negative], Conditioning(taking), *sides[negative + 1 :]]
+
+
+def _extras(denoiser: Denoiser, group: Sequence[_Question], x: Tensor, negative: int) -> dict[str, Tensor]:
+    """What the net takes besides latents and tokens, for each of a group of questions."""
+    kinds: dict[str, list[Tensor | None]] = {
+        "vector": [
+            denoiser.extras.vector_for(q.prompt, x, denoiser.latents.downscale, negative=q.side == negative)
+            for q in group
+        ],
+        "channels": [
+            None if found is None else q.region.cut(found)
+            for q, found in ((q, denoiser.extras.channels_for(q.prompt, x, denoiser.latents)) for q in group)
+        ],
+    }
+    return {
+        name: torch.cat([p for p in parts if p is not None]) for name, parts in kinds.items() if parts[0] is not None
+    }
 
 
 def _estimates(
@@ -197,7 +278,7 @@ def _estimates(
 
     def ask(conditioning: Conditioning, x: Tensor, patches: tuple[Patch, ...] = ()) -> Tensor:
         patched = replace(denoiser, patches=(*patches, *denoiser.patches)) if patches else denoiser
-        (estimate,) = estimates(patched, x, sigma, [conditioning])
+        (estimate,) = estimates(patched, x, sigma, [conditioning], negative=0 if conditioning is prompts[1] else 1)
         return estimate
 
     return Estimates(x, sigma, denoiser.prediction.signal(sigma), scale, positive, negative, prompts, ask, memory)
@@ -209,7 +290,7 @@ def _average(x: Tensor, answers: list[tuple[_Question, Tensor]]) -> Tensor:
         return answers[0][1]
     total, weights = torch.zeros_like(x), torch.full_like(x, NO_WEIGHT)
     for question, answer in answers:
-        weight = torch.ones(1) if question.region.weight is None else question.region.weight
+        weight = torch.ones(1) if question.region.weight is None else _repeated(question.region.weight, len(x))
         weight = weight.to(x)
         question.region.cut(total).add_(answer * weight)
         question.region.cut(weights).add_(weight)
@@ -217,7 +298,8 @@ def _average(x: Tensor, answers: list[tuple[_Question, Tensor]]) -> Tensor:
 
 
 def _grouped(questions: Sequence[_Question]) -> list[list[_Question]]:
-    """Questions that may share a call: the same adapters, regions of one size, and tokens that repeat to one length.
+    """Questions that may share a call: the same adapters and controls, regions of one size, and tokens that repeat to
+    one length.
 
     Repeating tokens, `MAX_REPEATS` times at the most, leaves attention as it is.
     """
@@ -226,6 +308,7 @@ def _grouped(questions: Sequence[_Question]) -> list[list[_Question]]:
         for group in groups:
             lengths = [other.prompt.tokens.shape[1] for other in (*group, question)]
             alike = _size(group[0]) == _size(question) and group[0].adapters == question.adapters
+            alike = alike and group[0].controls == question.controls
             if alike and math.lcm(*lengths) <= MAX_REPEATS * min(lengths):
                 group.append(question)
                 break
@@ -237,6 +320,11 @@ def _grouped(questions: Sequence[_Question]) -> list[list[_Question]]:
 def _size(question: _Question) -> tuple[int, int]:
     rows, columns = question.region.rows, question.region.columns
     return rows.stop - rows.start, columns.stop - columns.start
+
+
+def _repeated(weight: Tensor, batch: int) -> Tensor:
+    """`weight` of one mask as it is, those of several in turn for `batch` rows."""
+    return weight if len(weight) == 1 else weight.repeat(-(-batch // len(weight)), 1, 1, 1)[:batch]
 
 
 def _fitted(tokens: Tensor, batch: int, length: int) -> Tensor:

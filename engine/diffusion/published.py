@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from engine.foundation.bounds import within
+
 # Sabour et al. 2024 (Align Your Steps), the ten-step schedules of their project page
 ALIGN_YOUR_STEPS: Mapping[str, tuple[float, ...]] = {
     "SD1": (14.615, 6.475, 3.861, 2.697, 1.886, 1.396, 0.963, 0.652, 0.399, 0.152, 0.029),
@@ -21,6 +23,8 @@ def align_your_steps(model: str, steps: int, denoise: float = 1.0) -> list[float
 
 def last_part(table: Sequence[float], steps: int, denoise: float = 1.0) -> list[float]:
     """A table of sigmas brought to `steps` steps that end in 0, of which the last `steps * denoise` are kept."""
+    within("steps", steps, 1)
+    within("denoise", denoise, 0.0, 1.0)
     kept = round(steps * denoise)
     return [] if kept == 0 else [*log_linear(table, steps + 1)[-(kept + 1) : -1], 0.0]
 

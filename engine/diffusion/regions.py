@@ -72,6 +72,9 @@ def _own_region(prompt: Prompt, height: int, width: int, downscale: int) -> Regi
 
 
 def _resized(mask: Tensor, height: int, width: int) -> Tensor:
+    """A mask in cells. Raises `AreaError` for one that is empty."""
+    if mask.numel() == 0:
+        raise AreaError("a prompt is for an area that is empty", where="the mask", got=str(tuple(mask.shape)))
     mask = mask.float().reshape(-1, 1, *mask.shape[-2:])
     return mask if mask.shape[-2:] == (height, width) else F.interpolate(mask, size=(height, width), mode="bilinear")
 

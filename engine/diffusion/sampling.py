@@ -17,14 +17,16 @@ from torch.nn import functional as F
 
 from engine.diffusion.denoiser import Denoiser
 from engine.diffusion.differential import mask_by_sigma
-from engine.diffusion.guidance import ClassifierFreeGuidance, Guider, started
+from engine.diffusion.guidance import ClassifierFreeGuidance, Guider, begun, started
 from engine.diffusion.parameterisation import NoiseLevels
 from engine.diffusion.samplers import SAMPLERS, SamplerSpec
 from engine.diffusion.schedules import SCHEDULES
+from engine.foundation.bounds import within
 from engine.foundation.errors import EaselError
 from engine.tensors.noise import BrownianNoise, GaussianNoise, NoiseSource, initial_noise
 from engine.tensors.values import Conditioning, Latent, LatentPreview
 
+MOST_STEPS = 10_000
 INPAINT_SEED_OFFSET = 41  # so that fresh noise over kept regions is not the noise of the picture
 
 T = TypeVar("T")
@@ -52,8 +54,15 @@ class Steps:
     end: int | None = None
     to_zero: bool = True
 
+    def __post_init__(self) -> None:
+        within("steps", self.steps, 1, MOST_STEPS)
+        within("denoise", self.denoise, 0.0, 1.0)
+
     def sigmas(self, levels: NoiseLevels) -> list[float]:
-        """The sigmas to visit, descending; empty or a single one if there is nothing to do."""
+        """The sigmas to visit, descending; empty or a single one if there is nothing to do.
+
+        Schedules of more steps than there are trained levels repeat some, which count once here.
+        """
         if self.denoise <= 0:
             return []
         if self.denoise > 0.9999:
@@ -64,7 +73,7 @@ class Steps:
             sigmas = sigmas[: self.end + 1]
             if self.to_zero:
                 sigmas = [*sigmas[:-1], 0.0]
-        return sigmas[self.start :]
+        return list(dict.fromkeys(sigmas[self.start :]))
 
     def _whole(self, levels: NoiseLevels, steps: int) -> list[float]:
         schedule = SCHEDULES[self.schedule]
@@ -188,6 +197,7 @@ def sample_custom(
     latent = _fitted(latent, model)
     if len(sigmas) < 2:
         return latent, latent
+    guider = begun(guider, seed, latent)
     _check_fit(sampler, sigmas, latent)
     kept = model.latents.scaled(latent.samples.float())
     noise = initial_noise(kept.shape, seed, latent.batch_index) if add_noise else torch.zeros_like(kept)

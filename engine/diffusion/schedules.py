@@ -15,12 +15,15 @@ import numpy as np
 from scipy import stats
 
 from engine.diffusion.parameterisation import NoiseLevels
+from engine.foundation.bounds import within
 
 Schedule: TypeAlias = Callable[[NoiseLevels, int], list[float]]
 
 KARRAS_RHO = 7.0
 BETA_SHAPE = 0.6
 LINEAR_SHARE = 0.025
+LEAST_SIGMA, LEAST_SHAPE = 1e-9, 0.01
+LARGEST_EXPONENT = 700.0  # of what is a number
 
 
 def normal(levels: NoiseLevels, steps: int) -> list[float]:
@@ -52,6 +55,8 @@ def karras(levels: NoiseLevels, steps: int) -> list[float]:
 
 def karras_between(high: float, low: float, steps: int, rho: float = KARRAS_RHO) -> list[float]:
     """Even steps in sigma^(1/rho) (Karras et al. 2022, equation 5)."""
+    _check(steps, high, low)
+    within("rho", rho, LEAST_SHAPE)
     return [*(root**rho for root in _spaced(high ** (1 / rho), low ** (1 / rho), steps)), 0.0]
 
 
@@ -62,27 +67,37 @@ def exponential(levels: NoiseLevels, steps: int) -> list[float]:
 
 def polyexponential_between(high: float, low: float, steps: int, rho: float = 1.0) -> list[float]:
     """Steps in log sigma that are even in its root of order `rho` (k-diffusion); 1 is even steps in log sigma."""
+    _check(steps, high, low)
+    within("rho", rho, LEAST_SHAPE)
     width = math.log(high / low)
     return [*(low * math.exp(width * share**rho) for share in _spaced(1.0, 0.0, steps)), 0.0]
 
 
 def vp(steps: int, beta_d: float = 19.9, beta_min: float = 0.1, eps_s: float = 1e-3) -> list[float]:
     """Even steps in the time of the continuous variance-preserving process (Karras et al. 2022, table 1)."""
+    within("steps", steps, 1)
+    within("beta_min", beta_min, 0.0, LARGEST_EXPONENT)
+    within("beta_d", beta_d, 0.0, 2 * (LARGEST_EXPONENT - beta_min))
     times = _spaced(1.0, eps_s, steps)
     return [*(math.sqrt(math.expm1(beta_d * t * t / 2 + beta_min * t)) for t in times), 0.0]
 
 
 def laplace(high: float, low: float, steps: int, mu: float = 0.0, beta: float = 0.5) -> list[float]:
-    """Log sigma at even quantiles of a Laplace distribution, within `low..high` (Hang et al. 2024)."""
+    """Log sigma at even quantiles of a Laplace distribution (Hang et al. 2024), cut at `low` and `high`.
+
+    Those that are cut count once.
+    """
+    _check(steps, high, low)
     sigmas = []
     for share in _spaced(0.0, 1.0, steps):
         side = math.copysign(1.0, 0.5 - share) if share != 0.5 else 0.0
         sigmas.append(math.exp(mu - beta * side * math.log(1 - 2 * abs(0.5 - share) + 1e-5)))
-    return [*(min(max(sigma, low), high) for sigma in sigmas), 0.0]
+    return [*dict.fromkeys(min(max(sigma, low), high) for sigma in sigmas), 0.0]
 
 
 def sd_turbo(levels: NoiseLevels, steps: int, denoise: float = 1.0) -> list[float]:
     """Up to ten levels a tenth of the trained ones apart, from the last on (Sauer et al. 2023)."""
+    within("steps", steps, 1, 10)
     start = 10 - int(10 * denoise)
     return [*(levels.sigma(100 * (10 - place) - 1) for place in range(start, min(start + steps, 10))), 0.0]
 
@@ -104,6 +119,9 @@ def extended(sigmas: Sequence[float], steps: int, high: float, low: float, spaci
 
 def beta(levels: NoiseLevels, steps: int, alpha: float = BETA_SHAPE, beta: float = BETA_SHAPE) -> list[float]:
     """Timesteps at even quantiles of a Beta distribution (Lee et al. 2024); repeated ones count once."""
+    within("steps", steps, 1)
+    within("alpha", alpha, LEAST_SHAPE)
+    within("beta", beta, LEAST_SHAPE)
     quantiles = 1 - np.linspace(0, 1, steps, endpoint=False)
     timesteps = np.rint(stats.beta.ppf(quantiles, alpha, beta) * (len(levels.sigmas) - 1)).astype(int)
     return [*(levels.sigmas[t] for t in dict.fromkeys(timesteps.tolist())), 0.0]
@@ -149,6 +167,13 @@ _SPACINGS: Mapping[str, Callable[[float], float]] = {
     "cosine": lambda share: math.sin(share * math.pi / 2),
     "sine": lambda share: 1 - math.cos(share * math.pi / 2),
 }
+
+
+def _check(steps: int, high: float, low: float) -> None:
+    """Raise `BoundsError` for numbers that no schedule can be made of."""
+    within("steps", steps, 1)
+    within("sigma_min", low, LEAST_SIGMA)
+    within("sigma_max", high, low)
 
 
 def _times(levels: NoiseLevels, count: int) -> list[float]:

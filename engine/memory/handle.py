@@ -29,6 +29,10 @@ class ModelHandle(Generic[Net]):
         """Bytes of all weights."""
         return sum(weight.nbytes for weight in self._net.state_dict().values())
 
+    def widen(self) -> None:
+        """Compute in float32 from now on."""
+        self._net.float()
+
     def weights(self) -> dict[str, nn.Parameter]:
         """Every parameter by its name, wherever it rests."""
         return dict(self._net.named_parameters())

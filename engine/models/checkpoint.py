@@ -1,47 +1,30 @@
-"""Checkpoints: single files of the Stable Diffusion 1.x layout, and autoencoders in files of their own.
-
-Nets are built without memory and then given the mapped tensors of the file, so nothing is held twice.
-"""
+"""Checkpoints: single files of every family, and UNets and autoencoders in files of their own."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeAlias
 
 import torch
 from torch import Tensor
 
 from engine.memory.handle import ModelHandle
-from engine.models.assembly import fill
-from engine.models.configs import autoencoder_config, unet_config
-from engine.models.detect import CLIP, SUPPORTED, UNET, VAE, Detection, detect, wrong_kind
-from engine.models.nets.autoencoder import Autoencoder
+from engine.models.detect import UNET, VAE, ArchitectureError, Detection, detect, wrong_kind
+from engine.models.diffusers_names import is_vae
+from engine.models.families import FAMILIES, SD1, Family, Prediction
 from engine.models.nets.unet import UNet
+from engine.models.parts import TowerSource, compute_dtype, original_unet, text_encoder_of, towers_of, unet_of, vae_of
 from engine.models.text.encoder import Embeddings, TextEncoder
 from engine.models.text.tokenizer import ClipTokenizer
-from engine.models.text.tower import load_tower
 from engine.models.vae import Vae
 from engine.models.weights import Weights, open_weights
 
-Prediction: TypeAlias = Literal["epsilon", "v"]
+__all__ = ["Checkpoint", "Prediction", "Source", "load_checkpoint", "load_unet", "load_vae", "loaded", "no_embeddings"]
 
-SD1_SCALE_FACTOR = 0.18215  # makes latents of the published autoencoder about unit variance (Rombach et al. 2022)
-SD1_DOWNSCALE = 8
-
-
-_ATTENTION_NAMES = {
-    "query": "q",
-    "key": "k",
-    "value": "v",
-    "proj_attn": "proj_out",
-    "to_q": "q",
-    "to_k": "k",
-    "to_v": "v",
-    "to_out": "proj_out",
-    "group_norm": "norm",
-}
+SD1_SCALE_FACTOR = FAMILIES[SD1].scale_factor
+V_DEVIATION = 0.09  # of the biases below: v-prediction nets of SD2 are above, epsilon nets below (community's measure)
+V_PREDICTION, ZERO_TERMINAL = "v_pred", "ztsnr"  # markers that derivatives carry
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,7 +32,8 @@ class Checkpoint:
     """The parts of a checkpoint; the text encoder and the autoencoder may be missing from the file.
 
     Latents have `latent_channels` channels and cells of `downscale` pixels, and are multiplied by `scale_factor` for
-    the UNet, which predicts `prediction`.
+    the UNet, which predicts `prediction`. With `zero_terminal` its noise levels end in nothing but noise. `statistics`
+    are mean and deviation of the embeddings of pictures that unCLIP was trained on, where the file has them.
     """
 
     detection: Detection
@@ -60,6 +44,29 @@ class Checkpoint:
     downscale: int
     text_encoder: TextEncoder | None
     vae: Vae | None
+    family: Family = FAMILIES[SD1]
+    zero_terminal: bool = False
+    statistics: tuple[Tensor, Tensor] | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Source:
+    """The tensors of a checkpoint by part, wherever they come from, and what is said about it besides.
+
+    `detection` tells the family; `prediction` and `scale_factor` override it.
+    """
+
+    where: str
+    detection: Detection
+    unet: Mapping[str, Tensor]
+    vae: Mapping[str, Tensor]
+    towers: tuple[TowerSource, ...] = ()
+    markers: frozenset[str] = frozenset()
+    prediction: Prediction | None = None
+    scale_factor: float | None = None
+    statistics: tuple[Tensor, Tensor] | None = None
+    tokenizer: ClipTokenizer | None = None
+    zero_terminal: bool = False
 
 
 def no_embeddings(_name: str) -> tuple[Tensor, ...] | None:
@@ -73,76 +80,105 @@ def load_checkpoint(
     embeddings: Embeddings = no_embeddings,
     *,
     dtype: torch.dtype | None = None,
+    prediction: Prediction | None = None,
+    family: str | None = None,
 ) -> Checkpoint:
     """Load a single-file checkpoint. EMA weights, schedule buffers and position ids in it are ignored.
 
-    The UNet computes in `dtype`, which is float32 on the CPU and float16 elsewhere if None; the text encoder and the
-    autoencoder compute in float32. Raises `ArchitectureError` for a file of another kind or family, and what
-    `open_weights` raises for a damaged one.
+    The UNet computes in `dtype`, which is float32 on the CPU and float16 elsewhere if None, as the autoencoder does;
+    the text encoder computes in float32. `family` and `prediction` override what is detected. Raises `ArchitectureError` for
+    a file of another kind or family, and what `open_weights` raises for a damaged one.
     """
     weights = open_weights(path)
-    detection = detect(weights.shapes)
-    if detection.kind != "checkpoint" or detection.family != SUPPORTED:
-        raise wrong_kind(path, detection, f"a checkpoint of {SUPPORTED}")
-    where, text, vae = path.name, weights.part(CLIP), weights.part(VAE)
-    autoencoder = _vae(vae, device, where) if vae else None
-    unet = _unet(weights, dtype or _compute_dtype(device), where)
-    return Checkpoint(
+    detection = detected(weights, family)
+    if detection.kind != "checkpoint" or detection.family not in FAMILIES or not FAMILIES[detection.family].supported:
+        raise wrong_kind(path, detection, "a checkpoint of a Stable Diffusion family")
+    source = Source(
+        path.name,
         detection,
+        weights.part(UNET),
+        weights.part(VAE),
+        towers_of(weights),
+        frozenset(name for name in (V_PREDICTION, ZERO_TERMINAL) if name in weights),
+        prediction,
+    )
+    return loaded(source, device, embeddings, dtype)
+
+
+def detected(weights: Weights, family: str | None = None) -> Detection:
+    """What a file is, or what it is said to be. Raises `ArchitectureError` for a family that there is not."""
+    if family is None:
+        return detect(weights.shapes)
+    if family not in FAMILIES:
+        raise ArchitectureError("there is no such family", got=family, expected=", ".join(FAMILIES))
+    return Detection("checkpoint", family, ("it was said to be one",))
+
+
+def loaded(
+    source: Source, device: torch.device, embeddings: Embeddings = no_embeddings, dtype: torch.dtype | None = None
+) -> Checkpoint:
+    """The checkpoint whose tensors are in `source`, see `load_checkpoint`."""
+    where, family = source.where, FAMILIES[source.detection.family]
+    vae = vae_of(source.vae, device, where) if source.vae else None
+    unet = unet_of(source.unet, dtype or compute_dtype(device), where)
+    return Checkpoint(
+        source.detection,
         ModelHandle(unet, device),
-        "v" if "v_pred" in weights else "epsilon",  # a marker that v-prediction derivatives carry
+        source.prediction or ("v" if V_PREDICTION in source.markers else _prediction(family, source.unet)),
         unet.config.out_channels,
-        SD1_SCALE_FACTOR,
-        autoencoder.downscale if autoencoder else SD1_DOWNSCALE,
-        _text_encoder(text, device, embeddings, where) if text else None,
-        autoencoder,
+        source.scale_factor or family.scale_factor,
+        vae.downscale if vae else family.downscale,
+        text_encoder_of(source.towers, device, embeddings, where, source.tokenizer),
+        vae,
+        family,
+        source.zero_terminal or ZERO_TERMINAL in source.markers,
+        source.statistics,
     )
 
 
-def load_vae(path: Path, device: torch.device) -> Vae:
+def load_unet(
+    path: Path, device: torch.device, *, dtype: torch.dtype | None = None, stored: torch.dtype | None = None
+) -> Checkpoint:
+    """Load a UNet from a file of its own, in the original's or diffusers' names, or out of a checkpoint.
+
+    Its weights are rounded to `stored` first, if that is given. Raises what `load_checkpoint` raises.
+    """
+    weights = open_weights(path)
+    prefix = UNET if any(name.startswith(UNET) for name in weights) else ""
+    part = original_unet(weights.part(prefix))
+    shapes = {f"{UNET}{name}": tuple(tensor.shape) for name, tensor in part.items()}
+    whole = prefix or "input_blocks.0.0.weight" not in part
+    detection = detect(weights.shapes if whole else shapes)
+    if detection.kind != "checkpoint" or detection.family not in FAMILIES or not FAMILIES[detection.family].supported:
+        raise wrong_kind(path, detection, "a UNet of a Stable Diffusion family")
+    if stored is not None:
+        part = {name: tensor.to(stored) if tensor.ndim > 1 else tensor for name, tensor in part.items()}
+    markers = frozenset(name for name in (V_PREDICTION, ZERO_TERMINAL) if name in weights)
+    part = {name: tensor for name, tensor in part.items() if name not in markers}
+    return loaded(Source(path.name, detection, part, {}, markers=markers), device, dtype=dtype)
+
+
+def load_vae(path: Path, device: torch.device, dtype: torch.dtype | None = None) -> Vae:
     """Load an autoencoder from a file of its own (with or without the checkpoint prefix) or out of a checkpoint.
 
-    Raises `ArchitectureError` for a file of another kind, and what `open_weights` raises.
+    It computes in `dtype`, see `vae_of`. Raises `ArchitectureError` for a file of another kind, and what `open_weights`
+    raises.
     """
     weights = open_weights(path)
     prefix = VAE if any(name.startswith(VAE) for name in weights) else ""
-    if f"{prefix}decoder.mid.block_1.conv1.weight" not in weights:
-        raise wrong_kind(path, detect(weights.shapes), "an autoencoder (VAE) in the original layout")
-    return _vae(weights.part(prefix), device, path.name)
+    if f"{prefix}decoder.mid.block_1.conv1.weight" not in weights and not is_vae(weights):
+        raise wrong_kind(path, detect(weights.shapes), "an autoencoder (VAE) in the original layout or diffusers'")
+    return vae_of(weights.part(prefix), device, path.name, dtype)
 
 
-def _unet(weights: Weights, dtype: torch.dtype, where: str) -> UNet:
-    config = unet_config(weights.shapes, where=where)
-    with torch.device("meta"):
-        net = UNet(config)
-    return fill(net, weights.part(UNET), dtype, where, exact=True)
-
-
-def _vae(weights: Mapping[str, Tensor], device: torch.device, where: str) -> Vae:
-    named = {_todays_name(name): tensor for name, tensor in weights.items()}
-    config = autoencoder_config({name: tuple(tensor.shape) for name, tensor in named.items()}, "", where=where)
-    with torch.device("meta"):
-        net = Autoencoder(config)
-    fill(net, named, torch.float32, where)  # half precision overflows in autoencoders
-    return Vae(ModelHandle(net, device), config.downscale, config.latent_channels)
-
-
-def _text_encoder(
-    weights: Mapping[str, Tensor], device: torch.device, embeddings: Embeddings, where: str
-) -> TextEncoder:
-    net = load_tower(weights, torch.float32, where)
-    return TextEncoder(ModelHandle(net, device), ClipTokenizer.load(), embeddings)
-
-
-def _todays_name(name: str) -> str:
-    """Attention names of old autoencoder files (`query`, `to_q`, ...) in today's form."""
-    if ".attn_1." not in name:
-        return name
-    head, _, leaf = name.rpartition(".")
-    block, _, part = head.removesuffix(".0").rpartition(".")
-    return f"{block}.{_ATTENTION_NAMES.get(part, part)}.{leaf}"
-
-
-def _compute_dtype(device: torch.device) -> torch.dtype:
-    """Half precision where it is fast; CPUs widen, which is exact and faster there."""
-    return torch.float32 if device.type == "cpu" else torch.float16
+def _prediction(family: Family, unet: Mapping[str, Tensor]) -> Prediction:
+    """What the net predicts: by its family, or where that has nets of both kinds, by a bias that tells them apart."""
+    if family.prediction is not None:
+        return family.prediction
+    ends = ".1.transformer_blocks.0.norm1.bias"
+    blocks = [name for name in original_unet(unet) if name.startswith("output_blocks.") and name.endswith(ends)]
+    if not blocks:
+        return "epsilon"
+    last = max(blocks, key=lambda name: int(name.split(".")[1]))
+    bias = original_unet(unet)[last]
+    return "v" if bias.float().std(correction=0) > V_DEVIATION else "epsilon"

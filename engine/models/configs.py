@@ -14,8 +14,8 @@ def unet_config(shapes: Shapes, prefix: str = UNET, *, where: str = "") -> UNetC
     """The shape of a UNet of the Stable Diffusion family.
 
     How many heads there are cannot be seen in shapes: nets that project by 1x1 convolutions (SD1) have 8 everywhere,
-    nets that project by linear layers (SD2, SDXL) have heads of 64 channels. Raises `ArchitectureError` naming the
-    tensor that is missing.
+    nets that project by linear layers (SD2, SDXL) have heads of 64 channels, but those with a table of noise levels (the
+    x4 upscaler) 8 again. Raises `ArchitectureError` naming the tensor that is missing.
     """
     own = {name.removeprefix(prefix): shape for name, shape in shapes.items() if name.startswith(prefix)}
     width, in_channels = _shape(own, "input_blocks.0.0.weight", where)[:2]
@@ -26,7 +26,10 @@ def unet_config(shapes: Shapes, prefix: str = UNET, *, where: str = "") -> UNetC
         raise ArchitectureError("the UNet's levels are uneven", where=where, got=f"{counts} residual blocks")
     linear = any(len(shape) == 2 for name, shape in own.items() if name.endswith("1.proj_in.weight"))
     contexts = [shape[1] for name, shape in own.items() if name.endswith("attn2.to_k.weight")]
-    vector = own.get("label_emb.0.0.weight")
+    vector, table = own.get("label_emb.0.0.weight"), own.get("label_emb.weight")
+    guidance = own.get("time_cond_proj.weight")
+    by_width = linear and table is None
+    cross_only = tuple(_cross_only(own, level[0]) for level in levels)
     return UNetConfig(
         in_channels=in_channels,
         out_channels=_shape(own, "out.2.weight", where)[0],
@@ -36,10 +39,13 @@ def unet_config(shapes: Shapes, prefix: str = UNET, *, where: str = "") -> UNetC
         transformer_depth=tuple(_depth(own, level[0]) for level in levels),
         middle_depth=_depth(own, "middle_block"),
         context_channels=contexts[0] if contexts else 0,
-        num_heads=None if linear else SD1_HEADS,
-        head_channels=SD2_HEAD_CHANNELS if linear else None,
+        num_heads=None if by_width else SD1_HEADS,
+        head_channels=SD2_HEAD_CHANNELS if by_width else None,
         linear_projection=linear,
         vector_channels=vector[1] if vector else None,
+        classes=table[0] if table else None,
+        guidance_channels=guidance[1] if guidance else None,
+        cross_only=cross_only if any(cross_only) else (),
     )
 
 
@@ -78,6 +84,12 @@ def _count_blocks(own: Shapes) -> int:
 
 def _depth(own: Shapes, block: str) -> int:
     return _count(own, block + ".1.transformer_blocks.{}.norm1.weight")
+
+
+def _cross_only(own: Shapes, block: str) -> bool:
+    """Whether the first attention of a level looks at the tokens, too: its keys are as wide as they are."""
+    keys = own.get(f"{block}.1.transformer_blocks.0.attn1.to_k.weight")
+    return keys is not None and keys[1] != keys[0]
 
 
 def _count(shapes: Shapes, pattern: str) -> int:

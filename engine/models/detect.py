@@ -9,14 +9,14 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, TypeAlias
+from typing import ClassVar, NamedTuple, TypeAlias
 
 from engine.foundation.errors import EaselError
+from engine.models.families import FAMILIES, USUAL, Family
 
 Shapes: TypeAlias = Mapping[str, tuple[int, ...]]
 
 UNET, VAE, CLIP = "model.diffusion_model.", "first_stage_model.", "cond_stage_model.transformer."
-SUPPORTED = "SD 1.x"
 UNKNOWN = "unknown"
 
 
@@ -89,7 +89,10 @@ _PARTS = (
     ("upscale_model", "ESRGAN", "model.1.sub.0."),
     ("upscale_model", "ESRGAN", "body.0.rdb1."),
     ("clip_vision", "CLIP vision tower", "vision_model.embeddings."),
-    ("text_encoder", "CLIP text encoder", "text_model.embeddings.token_embedding.weight"),
+    ("clip_vision", "OpenCLIP vision tower", "ln_pre.weight"),
+    ("text_encoder", "OpenCLIP text encoder", "transformer.resblocks.0."),
+    ("text_encoder", "BERT", "embeddings.word_embeddings.weight"),
+    ("text_encoder", "CLIP text encoder", "embeddings.token_embedding.weight"),
     ("text_encoder", "T5", "encoder.block.0.layer.0.SelfAttention."),
 )
 _HYPERNETWORK = re.compile(r"\d+\.[01]\.linear")  # a width, keys or values, a layer
@@ -116,105 +119,101 @@ def _is_embedding(shapes: Shapes) -> bool:
     return bool(shapes) and (named or len(shapes) == 1) and all(len(shape) in (1, 2) for shape in shapes.values())
 
 
-# What tells the checkpoint families apart. A tuple lists every value that a family may have.
-_FAMILIES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
-    SUPPORTED: {"channels": ("4",), "projections": ("convolutions",), "text encoder": ("CLIP", "none")},
-    "SD 1.5 inpainting": {"channels": ("9",), "projections": ("convolutions",), "text encoder": ("CLIP", "none")},
-    "InstructPix2Pix": {"channels": ("8",), "projections": ("convolutions",), "text encoder": ("CLIP", "none")},
-    "SD 2.x": {"channels": ("4",), "projections": ("linear",), "text encoder": ("OpenCLIP", "none")},
-    "SD 2.x inpainting": {"channels": ("9",), "projections": ("linear",), "text encoder": ("OpenCLIP", "none")},
-    "SD 2.x depth": {"channels": ("5",), "projections": ("linear",), "text encoder": ("OpenCLIP", "none")},
-    "SD x4 upscaler": {
-        "channels": ("7",),
-        "projections": ("linear",),
-        "conditioning vector": ("class table",),
-        "text encoder": ("OpenCLIP", "none"),
-    },
-    "Stable unCLIP": {
-        "channels": ("4",),
-        "projections": ("linear",),
-        "conditioning vector": ("vector",),
-        "middle depth": ("1",),
-        "text encoder": ("OpenCLIP", "none"),
-    },
-    "SDXL": {
-        "channels": ("4",),
-        "projections": ("linear",),
-        "conditioning vector": ("vector",),
-        "middle depth": ("10",),
-        "text encoder": ("CLIP and OpenCLIP", "none"),
-    },
-    "SDXL refiner": {
-        "channels": ("4",),
-        "projections": ("linear",),
-        "conditioning vector": ("vector",),
-        "middle depth": ("4",),
-        "text encoder": ("OpenCLIP alone", "none"),
-    },
-    "Stable Video Diffusion": {
-        "channels": ("8",),
-        "projections": ("linear",),
-        "conditioning vector": ("vector",),
-        "time layers": ("yes",),
-    },
-}
-# Facts that a family says nothing about must have these values.
-_USUAL = {"conditioning vector": ("none",), "time layers": ("no",)}
-
-
 def _checkpoint(shapes: Shapes) -> Detection:
     facts = _facts(shapes)
-    differences = {family: _differences(facts, rule) for family, rule in _FAMILIES.items()}
-    nearest = min(differences, key=lambda family: len(differences[family]))
+    differences = {name: _differences(facts, family) for name, family in FAMILIES.items()}
+    nearest = min(differences, key=lambda name: len(differences[name]))
     if differences[nearest]:
         return Detection("checkpoint", UNKNOWN, tuple(differences[nearest]), nearest)
-    evidence = tuple(f"{fact}: {value}" for fact, value in facts.items())
+    evidence = tuple(f"{fact}: {found.value}" for fact, found in facts.items())
     return Detection("checkpoint", nearest, evidence)
 
 
-def _facts(shapes: Shapes) -> dict[str, str]:
-    projections = {len(shape) for name, shape in shapes.items() if name.endswith("1.proj_in.weight")}
-    contexts = sorted({shape[1] for name, shape in shapes.items() if name.endswith("attn2.to_k.weight")})
-    middle = {name.split(".")[5] for name in shapes if name.startswith(f"{UNET}middle_block.1.transformer_blocks.")}
+class _Fact(NamedTuple):
+    """A fact about a checkpoint, and the tensor that says so (none where it is the lack of one)."""
+
+    value: str
+    tensor: str = ""
+
+
+def _facts(shapes: Shapes) -> dict[str, _Fact]:
+    first = f"{UNET}input_blocks.0.0.weight"
     return {
-        "channels": str(shapes[f"{UNET}input_blocks.0.0.weight"][1]),
-        "projections": "mixed"
-        if len(projections) > 1
-        else {4: "convolutions", 2: "linear"}.get(sum(projections), "none"),
-        "context width": "/".join(str(width) for width in contexts) or "none",
+        "channels": _Fact(str(shapes[first][1]), first),
+        "projections": _projections(shapes),
+        "context width": _contexts(shapes),
         "conditioning vector": _vector(shapes),
-        "middle depth": str(len(middle)),
-        "time layers": "yes" if any(".time_stack." in name for name in shapes) else "no",
+        "levels": _Fact(str(1 + sum(name.endswith(".0.op.weight") and name.startswith(UNET) for name in shapes))),
+        "finest level": _finest(shapes),
+        "guidance embedding": _found(shapes, "yes", "cond_proj.weight", otherwise="no"),
+        "time layers": _found(shapes, "yes", ".time_stack.", otherwise="no"),
         "text encoder": _text_encoder(shapes),
     }
 
 
-def _vector(shapes: Shapes) -> str:
-    if f"{UNET}label_emb.weight" in shapes:
-        return "class table"
-    return "vector" if f"{UNET}label_emb.0.0.weight" in shapes else "none"
+def _found(shapes: Shapes, value: str, part: str, *, otherwise: str) -> _Fact:
+    name = next((name for name in shapes if part in name and name.startswith(UNET)), None)
+    return _Fact(otherwise) if name is None else _Fact(value, name)
 
 
-def _text_encoder(shapes: Shapes) -> str:
+def _projections(shapes: Shapes) -> _Fact:
+    names = {len(shape): name for name, shape in shapes.items() if name.endswith("1.proj_in.weight")}
+    if len(names) > 1:
+        return _Fact("mixed", " and ".join(names.values()))
+    return next((_Fact({4: "convolutions", 2: "linear"}.get(rank, "none"), name) for rank, name in names.items()),
+                _Fact("none"))  # fmt: skip
+
+
+def _contexts(shapes: Shapes) -> _Fact:
+    names = {shape[1]: name for name, shape in shapes.items() if name.endswith("attn2.to_k.weight")}
+    widths = sorted(names)
+    return _Fact("/".join(map(str, widths)), names[widths[0]]) if widths else _Fact("none")
+
+
+def _vector(shapes: Shapes) -> _Fact:
+    for name, value in (("label_emb.weight", "class table"), ("label_emb.0.0.weight", "vector")):
+        if f"{UNET}{name}" in shapes:
+            return _Fact(value, f"{UNET}{name}")
+    return _Fact("none")
+
+
+def _finest(shapes: Shapes) -> _Fact:
+    attention = f"{UNET}input_blocks.1.1.norm.weight"
+    inside = (name for name in shapes if name.startswith(f"{UNET}input_blocks.1."))
+    found = next(inside, None)
+    if found is None:
+        return _Fact("nothing")
+    name = next((name for name in (found, *inside) if name.startswith(f"{UNET}input_blocks.1.1.")), None)
+    return _Fact("no attention") if name is None else _Fact("attention", attention if attention in shapes else name)
+
+
+_TEXT = {
+    f"{CLIP}text_model.": "CLIP",
+    f"{CLIP}embeddings.token_embedding.": "CLIP",
+    f"{CLIP}embeddings.word_embeddings.": "BERT",
+    f"{CLIP}bert.embeddings.word_embeddings.": "BERT",
+    "cond_stage_model.model.": "OpenCLIP",
+    "conditioner.embedders.1.model.": "CLIP and OpenCLIP",
+    "conditioner.embedders.0.model.transformer.": "OpenCLIP alone",
+}
+
+
+def _text_encoder(shapes: Shapes) -> _Fact:
     """The text towers by where they are: `cond_stage_model` (SD 1 and 2) or `conditioner.embedders` (SDXL)."""
-    starts = {
-        f"{CLIP}text_model.": "CLIP",
-        f"{CLIP}embeddings.token_embedding.": "CLIP",
-        "cond_stage_model.model.": "OpenCLIP",
-        "conditioner.embedders.1.model.": "CLIP and OpenCLIP",
-        "conditioner.embedders.0.model.transformer.": "OpenCLIP alone",
-    }
-    for start, what in starts.items():
-        if any(name.startswith(start) for name in shapes):
-            return what
-    return "another" if any(name.startswith(("cond_stage_model.", "conditioner.")) for name in shapes) else "none"
+    for start, what in _TEXT.items():
+        for name in shapes:
+            if name.startswith(start):
+                return _Fact(what, name)
+    other = next((name for name in shapes if name.startswith(("cond_stage_model.", "conditioner."))), None)
+    return _Fact("none") if other is None else _Fact("another", other)
 
 
-def _differences(facts: Mapping[str, str], family: Mapping[str, tuple[str, ...]]) -> list[str]:
+def _differences(facts: Mapping[str, _Fact], family: Family) -> list[str]:
     return [
-        f"{fact}: {facts[fact]} instead of {' or '.join(values)}"
-        for fact, values in {**_USUAL, **family}.items()
-        if facts[fact] not in values
+        f"{fact}: {facts[fact].value} instead of {' or '.join(values)}"
+        + (f" ({facts[fact].tensor})" if facts[fact].tensor else "")
+        for fact, values in {**USUAL, **family.facts}.items()
+        if facts[fact].value not in values
     ]
 
 

@@ -16,6 +16,8 @@ _PARTS = (
     ("EMA weights", ("model_ema.",)),
     ("autoencoder", ("first_stage_model.",)),
     ("text encoder", ("cond_stage_model.", "conditioner.")),
+    ("image encoder", ("embedder.",)),
+    ("depth net", ("depth_model.",)),
     ("ControlNet", ("control_model.",)),
 )
 _REST = "other tensors"

@@ -8,6 +8,7 @@ convolution, one less than the original.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeVar
@@ -17,8 +18,9 @@ from torch import Tensor, nn
 
 from engine.memory.handle import ModelHandle
 from engine.models.assembly import fill
-from engine.models.detect import Shapes, detect, wrong_kind
-from engine.models.nets.tiny_autoencoder import TinyConfig, TinyDecoder, TinyEncoder
+from engine.models.detect import ArchitectureError, Shapes, detect, wrong_kind
+from engine.models.nets.tiny_autoencoder import TinyAutoencoder, TinyConfig, TinyDecoder, TinyEncoder
+from engine.models.vae import Vae
 from engine.models.weights import Weights, open_weights
 
 Net = TypeVar("Net", bound=nn.Module)
@@ -55,6 +57,21 @@ def load_tiny_encoder(path: Path, device: torch.device) -> ModelHandle[TinyEncod
     with torch.device("meta"):
         net = TinyEncoder(config)
     return _loaded(net, own, device, path)
+
+
+def load_tiny_vae(encoder: Path | None, decoder: Path | None, scale_factor: float, device: torch.device) -> Vae:
+    """An autoencoder of the halves in one file or two, for latents that a family multiplies by `scale_factor`.
+
+    A half that is not there is only missed when it is used. Raises what `load_tiny_decoder` raises.
+    """
+    with contextlib.ExitStack() as stack:
+        first = stack.enter_context(load_tiny_encoder(encoder, device).lease()) if encoder else None
+        second = stack.enter_context(load_tiny_decoder(decoder, device).lease()) if decoder else None
+    some = first or second
+    if some is None:
+        raise ArchitectureError("this tiny autoencoder has no file", expected="an encoder, a decoder or both")
+    net = TinyAutoencoder(first, second, scale_factor)
+    return Vae(ModelHandle(net, device), some.config.downscale, some.config.latent_channels)
 
 
 def _decoder_part(weights: Weights) -> dict[str, Tensor] | None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, TypeAlias
 
 import torch
 from torch import Tensor
@@ -11,7 +12,11 @@ from torch import Tensor
 from engine.foundation.errors import EaselError
 from engine.memory.handle import ModelHandle
 from engine.models.nets.autoencoder import Autoencoder
+from engine.models.nets.tiny_autoencoder import PixelSpace, TinyAutoencoder
 from engine.tensors.values import Image
+
+
+Net: TypeAlias = Autoencoder | TinyAutoencoder | PixelSpace
 
 
 class VaeError(EaselError):
@@ -26,7 +31,7 @@ class Vae:
 
     socket: ClassVar[str] = "VAE"
 
-    net: ModelHandle[Autoencoder]
+    net: ModelHandle[Autoencoder] | ModelHandle[TinyAutoencoder] | ModelHandle[PixelSpace]
     downscale: int
     latent_channels: int
 
@@ -42,9 +47,11 @@ class Vae:
         pictures smaller than one cell.
         """
         pixels = self.crop(pixels)[..., :3]
-        with self.net.lease() as net:
-            parts = [net.encode(self._placed(picture[None].movedim(-1, 1)) * 2 - 1)[0] for picture in pixels]
-        return torch.cat(parts).float().cpu()
+
+        def encoded(net: Net) -> Tensor:
+            return torch.cat([net.encode(self._placed(row[None].movedim(-1, 1)) * 2 - 1)[0] for row in pixels])
+
+        return self._finite(encoded)
 
     def decode(self, samples: Tensor) -> Image:
         """Pictures `(B, h * f, w * f, 3)` in 0..1 of latents `(B, C, h, w)`.
@@ -58,9 +65,11 @@ class Vae:
                 got=f"shape {tuple(samples.shape)}",
                 hint="Use the VAE that belongs to the checkpoint.",
             )
-        with self.net.lease() as net:
-            parts = [net.decode(self._placed(sample[None])) for sample in samples]
-        pixels = torch.cat(parts).float().cpu().movedim(1, -1)
+
+        def decoded(net: Net) -> Tensor:
+            return torch.cat([net.decode(self._placed(sample[None])) for sample in samples])
+
+        pixels = self._finite(decoded, sound=bool(samples.isfinite().all())).movedim(1, -1)
         if not pixels.isfinite().all():
             raise VaeError(
                 "the decoded picture is not a number",
@@ -80,6 +89,20 @@ class Vae:
             )
         top, left = (pixels.shape[1] - height) // 2, (pixels.shape[2] - width) // 2
         return pixels[:, top : top + height, left : left + width]
+
+    def _finite(self, compute: Callable[[Net], Tensor], *, sound: bool = True) -> Tensor:
+        """What `compute` makes with the net, float32 on the CPU.
+
+        SDXL's autoencoder overflows in float16 (activations above 65504): where a `sound` input gives what is no
+        number, the weights are widened, once and for all, and the work is done again.
+        """
+        with self.net.lease() as net:
+            result = compute(net).float().cpu()
+        if sound and self.net.dtype == torch.float16 and not result.isfinite().all():
+            self.net.widen()
+            with self.net.lease() as net:
+                result = compute(net).float().cpu()
+        return result
 
     def _placed(self, tensor: Tensor) -> Tensor:
         return tensor.to(self.net.device, self.net.dtype)

@@ -45,6 +45,7 @@ KINDS: Mapping[str, tuple[str, ...]] = {
     "diffusion_models": ("diffusion_models", "unet"),
     "unet": ("diffusion_models", "unet"),
 }
+WHOLE, INDEX = "diffusers", "model_index.json"  # a kind whose models are folders, and the file that each one has
 PLACES = frozenset({"input", "latents", "output", "temp"})
 _SUFFIXES: Mapping[str, frozenset[str]] = {
     "configs": frozenset({".yaml", ".yml", ".json"}),
@@ -89,6 +90,9 @@ class Folders:
         """Names of the files of a kind, sorted, with forward slashes; later roots add what earlier ones lack."""
         names: set[str] = set()
         for root in self.roots.get(kind, ()):
+            if kind == WHOLE:
+                names.update(_models(root))
+                continue
             suffixes = _suffixes(kind)
             names.update(_top_level(root, suffixes) if kind in PLACES else _tree(root, suffixes))
         if kind in PLACES:
@@ -96,7 +100,11 @@ class Folders:
         return tuple(sorted(names))
 
     def find(self, kind: str, name: str) -> Path:
-        """The file called `name` in the first root that has it. Raises `FolderError` or `PathError`."""
+        """The file called `name` in the first root that has it. Raises `FolderError` or `PathError`.
+
+        Of a model that is a folder (`diffusers`), the index in it.
+        """
+        asked, name = name, f"{name}/{INDEX}" if kind == WHOLE else name
         if kind in PLACES:
             name, place = annotation(name)
             kind = place or kind
@@ -109,7 +117,7 @@ class Folders:
                 return path
         known = self.list(kind)
         hint = f"There are: {', '.join(known[:10])}." if known else f"Put files into models/{kind}."
-        raise FolderError(f"there is no such file in {kind}", got=name[:80], hint=hint)
+        raise FolderError(f"there is no such file in {kind}", got=asked[:80], hint=hint)
 
     def _has(self, kind: str, name: str) -> bool:
         try:
@@ -118,13 +126,19 @@ class Folders:
             return False
 
     def fingerprint(self, kind: str, name: str) -> str:
-        """A token that changes with the file: its path, size, time of change and inode. Empty if it does not exist."""
+        """A token that changes with the file, or any file of a folder: path, size, time of change and inode.
+
+        Empty if it does not exist.
+        """
         try:
             path = self.find(kind, name)
-            stat = path.stat()
+            parts = [path]
+            if kind == WHOLE:
+                parts = sorted(Path(folder) / file for folder, files in walk(path.parent) for file in files)
+            stats = [(part, part.stat()) for part in parts]
         except (EaselError, OSError):
             return ""
-        return f"{path}|{stat.st_size}|{stat.st_mtime_ns}|{stat.st_ino}"
+        return "|".join(f"{part}|{stat.st_size}|{stat.st_mtime_ns}|{stat.st_ino}" for part, stat in stats)
 
 
 def folders(settings: Settings) -> Folders:
@@ -219,6 +233,13 @@ def _tree(root: Path, suffixes: frozenset[str]) -> Iterable[str]:
         for name in names:
             if Path(name).suffix.lower() in suffixes:
                 yield (Path(folder) / name).relative_to(root).as_posix()
+
+
+def _models(root: Path) -> Iterable[str]:
+    """The folders below `root` that are models."""
+    for folder, names in walk(root):
+        if INDEX in names and Path(folder) != root:
+            yield Path(folder).relative_to(root).as_posix()
 
 
 def _top_level(root: Path, suffixes: frozenset[str]) -> Iterable[str]:

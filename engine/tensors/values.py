@@ -60,6 +60,48 @@ class Area:
     unit: Literal["pixels", "fractions"] = "pixels"
 
 
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """What SDXL is told of a picture, in pixels: how large it was, where it was cut, how large it is to be."""
+
+    height: int
+    width: int
+    crop_top: int
+    crop_left: int
+    target_height: int
+    target_width: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Seen:
+    """A picture as an image tower sees it, for unCLIP: `embedding` `(1, D)`, its weight, and its noise in 0..1."""
+
+    embedding: Tensor
+    strength: float = 1.0
+    noise: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Extras:
+    """What a prompt holds for the nets of single families; the others leave it alone.
+
+    `sizes` and `score` (aesthetic, about 0..10) are SDXL's and its refiner's, `seen` unCLIP's. `picture` `(B, C, h, w)`
+    goes into the net beside the noisy latent: latents as the autoencoder gives them (inpainting, with `repaint`
+    `(B, H, W)`, 1 = paint anew; edits), a depth map of one channel in any range, or for the x4 upscaler a picture in
+    -1..1 with its `noise` in 0..1.
+    """
+
+    sizes: Sizes | None = None
+    score: float | None = None
+    seen: tuple[Seen, ...] = ()
+    picture: Tensor | None = None
+    repaint: Tensor | None = None
+    noise: float = 0.0
+
+
+NO_EXTRAS = Extras()
+
+
 class Hook:
     """A change of the nets for the sake of one prompt; `engine.models.adapters.hooks` has what there is."""
 
@@ -99,6 +141,7 @@ class Prompt:
     end: float = 1.0
     yields_to: tuple[Prompt, ...] = ()
     hooks: tuple[Hook, ...] = ()
+    extras: Extras = NO_EXTRAS
     controls: tuple[Control, ...] = ()
     shares_controls: bool = False
 

@@ -49,8 +49,9 @@ def ancestral(sigma: float, sigma_next: float, eta: float = 1.0) -> tuple[float,
     """
     if eta == 0:
         return sigma_next, 0.0  # also where sigma rises, and the split has no meaning
-    up = min(sigma_next, eta * (sigma_next**2 * (sigma**2 - sigma_next**2) / sigma**2) ** 0.5)
-    return (sigma_next**2 - up**2) ** 0.5, up
+    # levels that lie as close as numbers do may be out of order by rounding
+    up = min(sigma_next, eta * max(0.0, sigma_next**2 * (sigma**2 - sigma_next**2) / sigma**2) ** 0.5)
+    return max(0.0, sigma_next**2 - up**2) ** 0.5, up
 
 
 def noised(x: Tensor, amount: float, noise: NoiseSource, sigma: float, sigma_next: float) -> Tensor:

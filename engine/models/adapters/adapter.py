@@ -77,9 +77,12 @@ def fitted(file: AdapterFile, net: nn.Module, tower: Tower = "only") -> Adapter:
     return Adapter(file.name, {name: tuple(own) for name, own in changes.items()})
 
 
-def unmatched(file: AdapterFile, nets: Iterable[nn.Module]) -> list[str]:
-    """The names in `file` that are for none of `nets`."""
+def unmatched(
+    file: AdapterFile, nets: Iterable[nn.Module], towers: Iterable[tuple[nn.Module, Tower]] = ()
+) -> list[str]:
+    """The names in `file` that are for none of `nets`, nor for one of several text `towers`."""
     known = {name for net in nets for name in names_for(net)}
+    known |= {name for net, tower in towers for name in names_for(net, tower)}
     return [*(stem for stem in file.entries if stem not in known), *file.unknown]
 
 
@@ -91,7 +94,9 @@ def for_text(stem: str) -> bool:
 def warning(file: AdapterFile, left: list[str]) -> str:
     """What to tell the user about names that fit nothing."""
     names = ", ".join(left[:_SHOWN]) + (", ..." if len(left) > _SHOWN else "")
-    return f"{file.name}: {len(left)} of {len(file.entries) + len(file.unknown)} parts fit nothing in this model: {names}"
+    return (
+        f"{file.name}: {len(left)} of {len(file.entries) + len(file.unknown)} parts fit nothing in this model: {names}"
+    )
 
 
 def nothing_fits(file: AdapterFile) -> AdapterError:

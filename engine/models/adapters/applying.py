@@ -34,11 +34,13 @@ class ChangedWeights:
     """The changed weights of one net, by what is done to each; all who use the net with adapters may share it.
 
     So a weight is computed anew only if what is done to it has changed. At most `limit` bytes are kept (None: as much
-    as the net has itself), besides those in use; weights go with the last of the adapters that made them.
+    as the net has itself), besides those in use; weights go with the last of the adapters that made them. `tower` says
+    which of a family's text towers the net is, if it is one.
     """
 
-    def __init__(self, limit: int | None = None) -> None:
+    def __init__(self, limit: int | None = None, tower: Tower = "only") -> None:
         self._limit = limit
+        self._tower = tower
         self._kept: OrderedDict[tuple[str, Steps], tuple[Tensor, nn.Parameter]] = OrderedDict()
         self._fitted: WeakValueDictionary[tuple[object, ...], Adapter] = WeakValueDictionary()
         self._watched: WeakSet[Adapter] = WeakSet()
@@ -49,14 +51,23 @@ class ChangedWeights:
         """Bytes of the changed weights that are kept now."""
         return sum(changed.nbytes for _, changed in self._kept.values())
 
-    def fit(self, file: AdapterFile, net: nn.Module, tower: Tower = "only") -> Adapter:
+    @property
+    def tower(self) -> Tower:
+        """Which of a family's text towers the net is."""
+        return self._tower
+
+    def anew(self) -> ChangedWeights:
+        """One for the same net that holds nothing yet."""
+        return ChangedWeights(self._limit, self._tower)
+
+    def fit(self, file: AdapterFile, net: nn.Module) -> Adapter:
         """`file` fitted to `net`: the same adapter for the same file as long as somebody has it.
 
         Raises `AdapterError` for parts that do not fit their weights.
         """
         found = self._fitted.get(file.stamp)
         if found is None:
-            self._fitted[file.stamp] = found = fitted(file, net, tower)
+            self._fitted[file.stamp] = found = fitted(file, net, self._tower)
         return found
 
     @contextmanager

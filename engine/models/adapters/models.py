@@ -7,7 +7,8 @@ from pathlib import Path
 from torch import Tensor
 
 from engine.models.adapters.reading import AdapterFile, stamp
-from engine.models.detect import CLIP, SUPPORTED, UNET, detect, wrong_kind
+from engine.models.detect import CLIP, UNET, detect, wrong_kind
+from engine.models.families import SD1
 from engine.models.weights import open_weights
 
 _LEAVES = {"weight": "target", "bias": "target_b"}
@@ -20,8 +21,8 @@ def read_model(path: Path) -> AdapterFile:
     """
     weights = open_weights(path)
     detection = detect(weights.shapes)
-    if detection.kind != "checkpoint" or detection.family != SUPPORTED:
-        raise wrong_kind(path, detection, f"a checkpoint of {SUPPORTED}")
+    if detection.kind != "checkpoint" or detection.family != SD1:
+        raise wrong_kind(path, detection, f"a checkpoint of {SD1}")
     entries: dict[str, dict[str, Tensor]] = {}
     for name in weights:
         stem, _, leaf = name.rpartition(".")

@@ -65,11 +65,15 @@ class FeedForward(nn.Module):
 
 
 class TransformerBlock(nn.Module):
-    """Self-attention, cross-attention and feed-forward, each after a LayerNorm and added to its input."""
+    """Self-attention, cross-attention and feed-forward, each after a LayerNorm and added to its input.
 
-    def __init__(self, channels: int, context_channels: int, heads: int) -> None:
+    With `cross_only` the first attention looks at the context, too.
+    """
+
+    def __init__(self, channels: int, context_channels: int, heads: int, cross_only: bool = False) -> None:
         super().__init__()
-        self.attn1 = Attention(channels, channels, heads)
+        self.cross_only = cross_only
+        self.attn1 = Attention(channels, context_channels if cross_only else channels, heads)
         self.ff = FeedForward(channels)
         self.attn2 = Attention(channels, context_channels, heads)
         self.norm1 = nn.LayerNorm(channels)
@@ -77,7 +81,8 @@ class TransformerBlock(nn.Module):
         self.norm3 = nn.LayerNorm(channels)
 
     def forward(self, x: Tensor, context: Tensor, site: Site | None = None) -> Tensor:
-        x = after_self_attention(site, x + self.attn1(self.norm1(x), site=site))
+        x = x + self.attn1(self.norm1(x), context if self.cross_only else None, site)
+        x = after_self_attention(site, x)
         x = x + self.attn2(self.norm2(x), context, site)
         out: Tensor = x + self.ff(self.norm3(x))
         return out
@@ -89,13 +94,21 @@ class SpatialTransformer(nn.Module):
     `linear_projection` projects tokens by a linear layer (SD2, SDXL) instead of a 1x1 convolution (SD1).
     """
 
-    def __init__(self, channels: int, context_channels: int, heads: int, depth: int, linear_projection: bool) -> None:
+    def __init__(
+        self,
+        channels: int,
+        context_channels: int,
+        heads: int,
+        depth: int,
+        linear_projection: bool,
+        cross_only: bool = False,
+    ) -> None:
         super().__init__()
         self.linear_projection = linear_projection
         self.norm = nn.GroupNorm(32, channels, eps=1e-6)
         self.proj_in = _projection(channels, linear_projection)
         self.transformer_blocks = nn.ModuleList(
-            TransformerBlock(channels, context_channels, heads) for _ in range(depth)
+            TransformerBlock(channels, context_channels, heads, cross_only) for _ in range(depth)
         )
         self.proj_out = _projection(channels, linear_projection)
 

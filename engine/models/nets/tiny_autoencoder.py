@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from engine.models.detect import ArchitectureError
+
 SOFT_LIMIT = 3.0  # latents are bent to stay within it, so that a stray value does not burn out the picture
 
 
@@ -69,6 +71,49 @@ class TinyEncoder(nn.Sequential):
     def __init__(self, config: TinyConfig) -> None:
         super().__init__(*_encoder_layers(config))
         self.config = config
+
+
+class TinyAutoencoder(nn.Module):
+    """Both halves as nodes use an autoencoder: latents before the scale factor, pictures `(B, 3, H, W)` in -1..1.
+
+    A file may hold one half; the other is None.
+    """
+
+    def __init__(self, encoder: TinyEncoder | None, decoder: TinyDecoder | None, scale_factor: float) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.decoder = decoder
+        self.scale_factor = scale_factor
+
+    def encode(self, x: Tensor) -> tuple[Tensor, None]:
+        """Latents `(B, C, h, w)` of pictures; nothing is known of their deviation."""
+        if self.encoder is None:
+            raise ArchitectureError("this tiny autoencoder has no encoder", expected="a file taesd_encoder or the like")
+        latents: Tensor = self.encoder((x + 1) / 2)
+        return latents / self.scale_factor, None
+
+    def decode(self, z: Tensor) -> Tensor:
+        """Pictures of latents `(B, C, h, w)`."""
+        if self.decoder is None:
+            raise ArchitectureError("this tiny autoencoder has no decoder", expected="a file taesd_decoder or the like")
+        pictures: Tensor = self.decoder(z * self.scale_factor)
+        return pictures.clamp(0, 1) * 2 - 1
+
+
+class PixelSpace(nn.Module):
+    """No autoencoder at all, for models that work on pixels: latents are the pictures in -1..1."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.none = nn.Parameter(torch.zeros(0))
+
+    def encode(self, x: Tensor) -> tuple[Tensor, None]:
+        """The pictures themselves."""
+        return x, None
+
+    def decode(self, z: Tensor) -> Tensor:
+        """The pictures themselves."""
+        return z
 
 
 def _decoder_layers(config: TinyConfig) -> Iterable[nn.Module]:

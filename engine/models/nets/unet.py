@@ -24,7 +24,10 @@ class UNetConfig:
 
     `channel_mult` and `transformer_depth` have one entry a level, finest first; a depth of 0 means no attention there.
     Exactly one of `num_heads` (SD1: the same everywhere) and `head_channels` (SD2, SDXL: width of a head) is set.
-    `vector_channels` is the width of the extra conditioning vector `y` (SDXL's sizes, unCLIP's image), None for none.
+    `vector_channels` is the width of the extra conditioning vector `y` (SDXL's sizes, unCLIP's image), None for none;
+    with `classes` `y` is a number of a table instead (the x4 upscaler's noise levels). `guidance_channels` is the width
+    of the embedding of the guidance scale (latent consistency models). Levels that are `cross_only` have no
+    self-attention: both attentions look at the tokens; an empty tuple means that there are none.
     """
 
     in_channels: int = 4
@@ -39,6 +42,9 @@ class UNetConfig:
     head_channels: int | None = None
     linear_projection: bool = False
     vector_channels: int | None = None
+    classes: int | None = None
+    guidance_channels: int | None = None
+    cross_only: tuple[bool, ...] = ()
 
     def heads(self, channels: int) -> int:
         """Number of attention heads on a level of `channels` channels."""
@@ -54,6 +60,17 @@ def timestep_embedding(timesteps: Tensor, channels: int, max_period: float = 10_
     exponents = torch.arange(half, dtype=torch.float32, device=timesteps.device) / half
     angles = timesteps.float()[:, None] * torch.exp(-math.log(max_period) * exponents)[None]
     return torch.cat([angles.cos(), angles.sin()], dim=-1)
+
+
+def guidance_embedding(scales: Tensor, channels: int) -> Tensor:
+    """Sinusoids `(B, channels)` of guidance scales `(B,)`: sines first, and frequencies to the very end of the range.
+
+    Source: Luo et al. 2023 (latent consistency models), section 4.2, with the published scaling by 1000 of w - 1.
+    """
+    half = channels // 2
+    exponents = torch.arange(half, dtype=torch.float32, device=scales.device) / (half - 1)
+    angles = (scales.float()[:, None] - 1) * 1000 * torch.exp(-math.log(10_000.0) * exponents)[None]
+    return torch.cat([angles.sin(), angles.cos()], dim=-1)
 
 
 class ResBlock(nn.Module):
@@ -134,7 +151,11 @@ class UNet(nn.Module):
         self.config = config
         width, embedding = config.model_channels, 4 * config.model_channels
         self.time_embed = nn.Sequential(nn.Linear(width, embedding), nn.SiLU(), nn.Linear(embedding, embedding))
-        if config.vector_channels is not None:
+        if config.guidance_channels is not None:
+            self.time_cond_proj = nn.Linear(config.guidance_channels, width, bias=False)
+        if config.classes is not None:
+            self.label_emb: nn.Module = nn.Embedding(config.classes, embedding)
+        elif config.vector_channels is not None:
             self.label_emb = nn.Sequential(
                 nn.Sequential(nn.Linear(config.vector_channels, embedding), nn.SiLU(), nn.Linear(embedding, embedding))
             )
@@ -150,7 +171,7 @@ class UNet(nn.Module):
                 skips.append(channels)
         middle: list[nn.Module] = [ResBlock(channels, channels, embedding)]
         if config.middle_depth:
-            middle.append(self._transformer(channels, config.middle_depth))
+            middle.append(self._transformer(channels, config.middle_depth, cross_only=False))
         self.middle_block = Block(*middle, ResBlock(channels, channels, embedding))
         self.output_blocks = nn.ModuleList()
         for level, mult in reversed(list(enumerate(config.channel_mult))):
@@ -171,19 +192,23 @@ class UNet(nn.Module):
         context: Tensor,
         y: Tensor | None = None,
         *,
+        guidance: Tensor | None = None,
         patches: tuple[Patch, ...] = (),
         sigma: float = 0.0,
         rows: Rows | None = None,
     ) -> Tensor:
         """The prediction `(B, C_out, h, w)` for `x` `(B, C, h, w)`.
 
-        `timesteps` `(B,)` in 0..999 (fractions allowed), `context` `(B, T, D)`, `y` `(B, V)` where the net takes it.
-        `patches` take part in this call only; `sigma` is what they are told of the noise, and `rows` of each row of `x`
-        (None: a batch of samples, each the whole canvas).
+        `timesteps` `(B,)` in 0..999 (fractions allowed), `context` `(B, T, D)`; where the net takes them `y` `(B, V)`,
+        or integers `(B,)` of its table, and the guidance scale `guidance` `(B,)`. `patches` take part in this call only;
+        `sigma` is what they are told of the noise, and `rows` of each row of `x` (None: samples on the whole canvas).
         """
         start = self._begun(patches, sigma, x, timesteps, context, y, rows) if patches else None
-        embedding = self.time_embed(timestep_embedding(timesteps, self.config.model_channels).to(x.dtype))
-        if self.config.vector_channels is not None:
+        time = timestep_embedding(timesteps, self.config.model_channels).to(x.dtype)
+        if self.config.guidance_channels is not None and guidance is not None:
+            time = time + self.time_cond_proj(guidance_embedding(guidance, self.config.guidance_channels).to(x.dtype))
+        embedding = self.time_embed(time)
+        if self.config.vector_channels is not None or self.config.classes is not None:
             embedding = embedding + self.label_emb(y)
         skips: list[Tensor] = []
         for number, block in enumerate(self.input_blocks):
@@ -218,13 +243,14 @@ class UNet(nn.Module):
     def _level(self, channels: int, out_channels: int, level: int) -> Block:
         layers: list[nn.Module] = [ResBlock(channels, out_channels, 4 * self.config.model_channels)]
         if self.config.transformer_depth[level]:
-            layers.append(self._transformer(out_channels, self.config.transformer_depth[level]))
+            cross_only = bool(self.config.cross_only) and self.config.cross_only[level]
+            layers.append(self._transformer(out_channels, self.config.transformer_depth[level], cross_only))
         return Block(*layers)
 
-    def _transformer(self, channels: int, depth: int) -> SpatialTransformer:
+    def _transformer(self, channels: int, depth: int, cross_only: bool) -> SpatialTransformer:
         config = self.config
         return SpatialTransformer(
-            channels, config.context_channels, config.heads(channels), depth, config.linear_projection
+            channels, config.context_channels, config.heads(channels), depth, config.linear_projection, cross_only
         )
 
 

@@ -68,10 +68,15 @@ def share_after(step: int, steps: int) -> float:
 
 def _encoded(encoder: TextEncoder, text: str) -> tuple[Tensor, Tensor]:
     comma = encoder.tokenizer.encode(",")[0]
-    laid = chunks(_groups(encoder, parse(text)), lambda token: isinstance(token, int) and token == comma)
+    length = encoder.recipe.length
+    laid = chunks(_groups(encoder, parse(text)), lambda token: isinstance(token, int) and token == comma, length - 2)
     states, pooled = encoder.states([[token.token for token in chunk] for chunk in laid])
-    states = mean_restored(states, token_weights(laid))
-    return states.reshape(1, -1, states.shape[-1]), pooled[:1]
+    states = mean_restored(states, token_weights(laid, length)).reshape(1, -1, states.shape[-1])
+    if encoder.second is None:
+        return states, pooled[:1]
+    second, pooled = _encoded(encoder.second, text)
+    count = min(states.shape[1], second.shape[1])  # embeddings may have more vectors for one tower than for the other
+    return torch.cat([states[:, :count], second[:, :count]], dim=-1), pooled
 
 
 def mean_restored(states: Tensor, weights: Tensor) -> Tensor:

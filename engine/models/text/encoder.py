@@ -1,8 +1,8 @@
-"""The CLIP text encoder of Stable Diffusion 1.x: prompts to conditioning.
+"""The CLIP text encoders of the Stable Diffusion families: prompts to conditioning.
 
-Source: Radford et al. 2021 (CLIP ViT-L text tower), Rombach et al. 2022. Prompts of any length are cut into chunks of
-75 tokens that are encoded apart and joined; weights move a token's state along the line from its state in the empty
-prompt.
+Source: Radford et al. 2021 (CLIP), Rombach et al. 2022, Podell et al. 2023 (SDXL's pair of towers). Prompts of any
+length are cut into chunks of 75 tokens that are encoded apart and joined; weights move a token's state along the line
+from its state in the empty prompt.
 """
 
 from __future__ import annotations
@@ -13,16 +13,15 @@ from typing import ClassVar, TypeAlias
 
 import torch
 from torch import Tensor
-from transformers import CLIPTextModel
 
 from engine.memory.handle import ModelHandle
 from engine.models.adapters.adapter import Adapter, Stack
 from engine.models.adapters.applying import ChangedWeights, FileStack
 from engine.models.adapters.hooks import Hooks, text_stacks
 from engine.models.text.embeddings import vectors_for
-from engine.models.text.prompt import CHUNK, Embedding, Segment, Weighted, chunks, parse, words
-from engine.models.text.tokenizer import END, START, ClipTokenizer
-from engine.models.text.tower import PLAIN_ATTENTION, AttentionFactors, tower_states, tower_width
+from engine.models.text.prompt import Embedding, Segment, Weighted, chunks, parse, words
+from engine.models.text.tokenizer import ClipTokenizer
+from engine.models.text.tower import CLIP_L, PLAIN_ATTENTION, AttentionFactors, Recipe, Tower, tower_states, tower_width
 from engine.tensors.values import Conditioning, Prompt
 
 Token: TypeAlias = int | Tensor
@@ -43,17 +42,21 @@ class TextEncoder:
     """Turns prompts into conditioning.
 
     `last_layer` is -1 for the last transformer layer, -2 for the one before (clip skip 2), and so on. `embeddings`
-    gives the vectors `(n, D)` of a textual inversion by name, for each width of encoder, None if there is none. `adapters` change the weights for
-    this encoder alone; `hooks` do too, and may go on to the prompts; `changed` keeps the changed weights.
+    gives the vectors `(n, D)` of a textual inversion by name, for each width of encoder, None if there is none.
+    `adapters` change the weights for this encoder alone; `hooks` do too, and may go on to the prompts; `changed` keeps
+    the changed weights. `recipe` says how the family reads the tower. With a `second` tower (SDXL) its states stand
+    behind this one's along D, and its pooled state counts.
     """
 
     socket: ClassVar[str] = "CLIP"
 
-    net: ModelHandle[CLIPTextModel]
+    net: ModelHandle[Tower]
     tokenizer: ClipTokenizer
     embeddings: Embeddings
     last_layer: int = -1
     attention: AttentionFactors = PLAIN_ATTENTION
+    recipe: Recipe = CLIP_L
+    second: TextEncoder | None = None
     adapters: Stack = ()
     hooks: TextHooks = TextHooks()
     hooked: FileStack = ()
@@ -62,15 +65,28 @@ class TextEncoder:
     @property
     def nbytes(self) -> int:
         """Bytes of the weights, of the adapters, and of the changed weights that are kept."""
-        return self.net.nbytes + sum(adapter.nbytes for adapter, _ in self.adapters) + self.changed.nbytes
+        own = self.net.nbytes + sum(adapter.nbytes for adapter, _ in self.adapters) + self.changed.nbytes
+        return own + (self.second.nbytes if self.second else 0)
 
-    def with_adapter(self, adapter: Adapter, strength: float) -> TextEncoder:
-        """The same encoder with weights changed by one more adapter, which must be fitted to its net."""
-        return replace(self, adapters=(*self.adapters, (adapter, strength)))
+    @property
+    def towers(self) -> tuple[TextEncoder, ...]:
+        """This encoder, and the second one if there is."""
+        return (self,) if self.second is None else (self, self.second)
+
+    def with_adapter(self, adapter: Adapter, strength: float, second: Adapter | None = None) -> TextEncoder:
+        """The same encoder with weights changed by one more adapter, which must be fitted to its net.
+
+        `second` is fitted to the second tower.
+        """
+        other = self.second
+        if other is not None and second is not None:
+            other = other.with_adapter(second, strength)
+        return replace(self, adapters=(*self.adapters, (adapter, strength)), second=other)
 
     def with_hooks(self, hooks: TextHooks) -> TextEncoder:
         """The same encoder with these hooks instead of those it has."""
-        return replace(self, hooks=hooks, changed=ChangedWeights())
+        second = self.second and replace(self.second, changed=self.second.changed.anew())
+        return replace(self, hooks=hooks, changed=self.changed.anew(), second=second)
 
     def through_hooks(self, encode: Callable[[TextEncoder], Conditioning]) -> Conditioning:
         """What `encode` makes of a prompt with an encoder whose hooks are applied, in every range of their keyframes."""
@@ -78,7 +94,8 @@ class TextEncoder:
             return encode(self)
         prompts = []
         for start, end, stack in text_stacks(self.hooks.hooks, scheduled=self.hooks.scheduled):
-            plain = replace(self, hooks=TextHooks(), hooked=stack)
+            second = self.second and replace(self.second, hooked=stack)
+            plain = replace(self, hooks=TextHooks(), hooked=stack, second=second)
             parts = (replace(p, start=max(p.start, start), end=min(p.end, end)) for p in encode(plain).prompts)
             prompts += [part for part in parts if part.start < part.end]
         if self.hooks.for_prompts:
@@ -87,29 +104,44 @@ class TextEncoder:
 
     def with_last_layer(self, layer: int) -> TextEncoder:
         """The same encoder, read out at `layer` (-1 to -24; one that the tower does not have means the last)."""
-        return replace(self, last_layer=layer)
+        return replace(self, last_layer=layer, second=self.second and self.second.with_last_layer(layer))
 
     def with_attention(self, factors: AttentionFactors) -> TextEncoder:
         """The same encoder with the parts of all attention times `factors`, besides those it has already."""
-        return replace(self, attention=self.attention.times(factors))
+        second = self.second and self.second.with_attention(factors)
+        return replace(self, attention=self.attention.times(factors), second=second)
 
-    def encode(self, text: str) -> Conditioning:
-        """Token states `(1, 77 * chunks, D)` and the pooled state `(1, D)` of the first chunk, float32.
+    def encode(self, text: str, second_text: str | None = None) -> Conditioning:
+        """Token states `(1, 77 * chunks, D)` and the pooled state `(1, P)` of the first chunk, float32.
 
-        With hooks whose keyframes count there is a prompt for every range of them. Raises `EmbeddingError` for a
-        textual inversion that is not there or of another width.
+        A second tower reads `second_text`, if that is given, and `text` otherwise; the shorter of the two is filled up
+        with empty chunks. With hooks whose keyframes count there is a prompt for every range of them. Raises
+        `EmbeddingError` for a textual inversion that is not there or of another width.
         """
-        return self.through_hooks(lambda encoder: encoder._encoded(text))
+        return self.through_hooks(lambda encoder: Conditioning((encoder._prompt(text, second_text),)))
 
-    def _encoded(self, text: str) -> Conditioning:
-        laid = chunks([group for segment in parse(text) for group in self._groups(segment)])
+    def _prompt(self, text: str, second_text: str | None) -> Prompt:
+        laid = self._laid(text)
+        if self.second is None:
+            return Prompt(*self._encoded(laid))
+        other = self.second._laid(text if second_text is None else second_text)
+        count = max(len(laid), len(other))
+        first, _ = self._encoded([*laid, *[[]] * (count - len(laid))])
+        second, pooled = self.second._encoded([*other, *[[]] * (count - len(other))])
+        return Prompt(torch.cat([first, second], dim=-1), pooled)
+
+    def _laid(self, text: str) -> list[list[Weighted[Token]]]:
+        groups = [group for segment in parse(text) for group in self._groups(segment)]
+        return chunks(groups, self.recipe.length - 2)
+
+    def _encoded(self, laid: Sequence[Sequence[Weighted[Token]]]) -> tuple[Tensor, Tensor]:
         rows = [[token.token for token in chunk] for chunk in laid]
         weighted = any(token.weight != 1.0 for chunk in laid for token in chunk)
         states, pooled = self.states([*rows, []] if weighted else rows)
         if weighted:
             empty, states = states[-1:], states[:-1]
-            states = empty + (states - empty) * token_weights(laid)
-        return Conditioning((Prompt(states.reshape(1, -1, states.shape[-1]), pooled[:1]),))
+            states = empty + (states - empty) * token_weights(laid, self.recipe.length)
+        return states.reshape(1, -1, states.shape[-1]), pooled[:1]
 
     def _groups(self, segment: Segment) -> Iterator[list[Weighted[Token]]]:
         """The tokens of each word or embedding: what stays together where a chunk ends."""
@@ -126,9 +158,9 @@ class TextEncoder:
         return vectors_for(name, self.embeddings(name), width)
 
     def states(self, rows: Sequence[Sequence[Token]]) -> tuple[Tensor, Tensor]:
-        """States `(B, 77, D)` and pooled states `(B, D)` of rows of up to 75 tokens."""
-        ids = torch.full((len(rows), CHUNK + 2), END)
-        ids[:, 0] = START
+        """This tower's states `(B, 77, D)` and pooled states `(B, P)` of rows of up to 75 tokens (BERT: 510)."""
+        ids = torch.full((len(rows), self.recipe.length), self.recipe.padding)
+        ids[:, 0] = self.recipe.start
         vectors: dict[tuple[int, int], Tensor] = {}
         for row, tokens in enumerate(rows):
             for place, token in enumerate(tokens, start=1):
@@ -137,14 +169,16 @@ class TextEncoder:
                     ids[row, place] = 0
                 else:
                     ids[row, place] = token
+            ids[row, len(tokens) + 1] = self.recipe.end
         with self.net.lease() as net, self.changed.applied(net, self.adapters, self.hooked):
-            states, pooled = tower_states(net, ids.to(self.net.device), vectors, self.last_layer, self.attention)
+            inputs = (ids.to(self.net.device), vectors, self.last_layer, self.attention)
+            states, pooled = tower_states(net, *inputs, self.recipe)
         return states.float().cpu(), pooled.float().cpu()
 
 
-def token_weights(laid: Sequence[Sequence[Weighted[Token]]]) -> Tensor:
-    """Weights `(B, 77, 1)` of the tokens of each chunk; the start, the end and the padding weigh 1."""
-    weights = torch.ones(len(laid), CHUNK + 2, 1)
+def token_weights(laid: Sequence[Sequence[Weighted[Token]]], length: int = 77) -> Tensor:
+    """Weights `(B, length, 1)` of the tokens of each chunk; the start, the end and the padding weigh 1."""
+    weights = torch.ones(len(laid), length, 1)
     for row, chunk in enumerate(laid):
         weights[row, 1 : len(chunk) + 1, 0] = torch.tensor([token.weight for token in chunk])
     return weights

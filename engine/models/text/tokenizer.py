@@ -10,6 +10,8 @@ from __future__ import annotations
 import gzip
 from functools import lru_cache
 from importlib.resources import files
+from pathlib import Path
+from typing import ClassVar
 
 from tokenizers import Regex, Tokenizer
 from tokenizers.models import BPE
@@ -17,9 +19,19 @@ from tokenizers.normalizers import NFC, Lowercase, Replace, Sequence
 from tokenizers.pre_tokenizers import ByteLevel, Split
 from tokenizers.pre_tokenizers import Sequence as PreTokenizers
 
+from engine.foundation.errors import EaselError
+from engine.foundation.json import parse_lenient
+
 START, END = 49406, 49407
+_SPECIAL = ["<|startoftext|>", "<|endoftext|>"]
 _WORD_END = "</w>"
 _WORDS = r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
+
+
+class TokenizerError(EaselError):
+    """Files of a tokenizer that cannot be read."""
+
+    code: ClassVar[str] = "bad_tokenizer"
 
 
 class ClipTokenizer:
@@ -35,25 +47,50 @@ class ClipTokenizer:
         merges = [(first, second) for first, second in (line.split(" ") for line in _merge_lines())]
         characters = _byte_characters()
         words = [*characters, *(c + _WORD_END for c in characters), *(first + second for first, second in merges)]
-        words += ["<|startoftext|>", "<|endoftext|>"]
-        model = BPE(
-            vocab={word: number for number, word in enumerate(words)},
-            merges=merges,
-            unk_token="<|endoftext|>",
-            continuing_subword_prefix="",
-            end_of_word_suffix=_WORD_END,
-        )
-        tokenizer = Tokenizer(model)
-        tokenizer.normalizer = Sequence([NFC(), Replace(Regex(r"\s+"), " "), Lowercase()])
-        split = Split(Regex(_WORDS), behavior="removed", invert=True)
-        tokenizer.pre_tokenizer = PreTokenizers([split, ByteLevel(add_prefix_space=False, use_regex=False)])
-        tokenizer.add_special_tokens(words[-2:])
-        return ClipTokenizer(tokenizer)
+        words += _SPECIAL
+        return ClipTokenizer(_tokenizer({word: number for number, word in enumerate(words)}, merges))
+
+    @staticmethod
+    def read(folder: Path) -> ClipTokenizer:
+        """The tokenizer of a folder: `tokenizer.json`, or `vocab.json` and `merges.txt`; the bundled one without either.
+
+        Raises `TokenizerError` for files that are damaged.
+        """
+        whole, vocabulary, merges = (folder / name for name in ("tokenizer.json", "vocab.json", "merges.txt"))
+        try:
+            if whole.is_file():
+                tokenizer = Tokenizer.from_str(whole.read_text("utf-8"))
+                tokenizer.no_truncation()  # rows are laid out by whoever encodes
+                tokenizer.no_padding()
+                return ClipTokenizer(tokenizer)
+            if vocabulary.is_file() and merges.is_file():
+                lines = [line.split(" ") for line in merges.read_text("utf-8").splitlines() if line[:1] != "#" and line]
+                words = parse_lenient(vocabulary.read_bytes(), where=vocabulary.name)
+                return ClipTokenizer(_tokenizer(words, [(first, second) for first, second in lines]))
+        except Exception as error:  # noqa: BLE001  # what the tokenizers library raises is plain Exception
+            raise TokenizerError("this tokenizer cannot be read", where=folder.name, got=str(error)[:200]) from error
+        return ClipTokenizer.load()
 
     def encode(self, text: str) -> list[int]:
         """Token ids of `text`; empty for empty text."""
         ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
         return ids
+
+
+def _tokenizer(words: dict[str, int], merges: list[tuple[str, str]]) -> Tokenizer:
+    model = BPE(
+        vocab=words,
+        merges=merges,
+        unk_token=_SPECIAL[1],
+        continuing_subword_prefix="",
+        end_of_word_suffix=_WORD_END,
+    )
+    tokenizer = Tokenizer(model)
+    tokenizer.normalizer = Sequence([NFC(), Replace(Regex(r"\s+"), " "), Lowercase()])
+    split = Split(Regex(_WORDS), behavior="removed", invert=True)
+    tokenizer.pre_tokenizer = PreTokenizers([split, ByteLevel(add_prefix_space=False, use_regex=False)])
+    tokenizer.add_special_tokens(_SPECIAL)
+    return tokenizer
 
 
 def _merge_lines() -> list[str]:

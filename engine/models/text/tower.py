@@ -1,15 +1,19 @@
-"""The text tower of CLIP ViT-L (Radford et al. 2021), of any width and depth, as transformers has it."""
+"""The text towers of CLIP ViT-L (Radford et al. 2021) and OpenCLIP (ViT-H, bigG), of any width and depth.
+
+As transformers has them; the files of OpenCLIP's own layout are renamed (`open_clip`).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
-from transformers import CLIPTextConfig, CLIPTextModel
+from transformers import BertModel, CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
 from engine.foundation.bounds import within
 from engine.models.assembly import fill
@@ -17,7 +21,34 @@ from engine.models.detect import ArchitectureError, Shapes
 from engine.models.text.tokenizer import END, START
 
 HEAD_CHANNELS = 64
+PROJECTION = "text_projection.weight"
 _PREFIX = "text_model."
+
+Tower: TypeAlias = CLIPTextModel | CLIPTextModelWithProjection | BertModel
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How a family reads a tower: which one it is, its activation, how rows of tokens are laid out, and where it is
+    read out.
+
+    A row of `length` tokens begins with `start`; `padding` follows `end`. States of the layer `last_layer` go through the final norm if `normed`; pooled states always do.
+    """
+
+    name: Literal["l", "h", "g", "bert"] = "l"
+    activation: Literal["quick_gelu", "gelu"] = "quick_gelu"
+    padding: int = END
+    last_layer: int = -1
+    normed: bool = True
+    start: int = START
+    end: int = END
+    length: int = 77
+
+
+CLIP_L = Recipe()
+CLIP_H = Recipe("h", "gelu", padding=0, last_layer=-2)  # SD2 (published configuration: the layer before the last)
+SDXL_L = Recipe(last_layer=-2, normed=False)
+SDXL_G = Recipe("g", "gelu", padding=0, last_layer=-2, normed=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,24 +72,27 @@ class AttentionFactors:
 PLAIN_ATTENTION = AttentionFactors()
 
 
-def load_tower(weights: Mapping[str, Tensor], dtype: torch.dtype | None, where: str) -> CLIPTextModel:
+def load_tower(
+    weights: Mapping[str, Tensor], dtype: torch.dtype | None, where: str, activation: str = "quick_gelu"
+) -> Tower:
     """The tower with `weights`, named as in SD1 files, with or without the leading `text_model.`.
 
-    Raises `ArchitectureError` if tensors are missing or misfit.
+    Where there is a projection of pooled states it is part of the tower. Raises `ArchitectureError` if tensors are
+    missing or misfit.
     """
     named = {name.removeprefix(_PREFIX): tensor for name, tensor in weights.items()}
     try:
-        config = tower_config({name: tuple(tensor.shape) for name, tensor in named.items()})
+        config = tower_config({name: tuple(tensor.shape) for name, tensor in named.items()}, activation)
     except KeyError as error:
         raise ArchitectureError("the text encoder is incomplete", where=where, expected=str(error.args[0])) from error
     with torch.device("meta"):
-        net = CLIPTextModel(config)
-    # transformers 4 has the prefix in memory, transformers 5 has not
+        net: Tower = CLIPTextModelWithProjection(config) if PROJECTION in named else CLIPTextModel(config)
+    # transformers 4 has the prefix in memory, transformers 5 only where there is a projection
     prefix = _PREFIX if any(name.startswith(_PREFIX) for name in net.state_dict()) else ""
-    return fill(net, {prefix + name: tensor for name, tensor in named.items()}, dtype, where)
+    return fill(net, {(name if name == PROJECTION else prefix + name): t for name, t in named.items()}, dtype, where)
 
 
-def tower_config(shapes: Shapes) -> CLIPTextConfig:
+def tower_config(shapes: Shapes, activation: str = "quick_gelu") -> CLIPTextConfig:
     """The tower's shape, from names that begin with `embeddings.` or `encoder.`. Raises `KeyError`."""
     vocabulary, width = shapes["embeddings.token_embedding.weight"]
     layers = 0
@@ -71,42 +105,47 @@ def tower_config(shapes: Shapes) -> CLIPTextConfig:
         num_hidden_layers=layers,
         num_attention_heads=max(1, width // HEAD_CHANNELS),
         max_position_embeddings=shapes["embeddings.position_embedding.weight"][0],
-        hidden_act="quick_gelu",
-        projection_dim=width,
+        hidden_act=activation,
+        projection_dim=shapes[PROJECTION][0] if PROJECTION in shapes else width,
         bos_token_id=START,
         eos_token_id=END,
         pad_token_id=END,
     )
 
 
-def tower_width(net: CLIPTextModel) -> int:
+def tower_width(net: Tower) -> int:
     """Channels of a token state."""
     return int(net.config.hidden_size)
 
 
 def tower_states(
-    net: CLIPTextModel,
+    net: Tower,
     ids: Tensor,
     vectors: Mapping[tuple[int, int], Tensor],
     last_layer: int,
     factors: AttentionFactors = PLAIN_ATTENTION,
+    recipe: Recipe = CLIP_L,
 ) -> tuple[Tensor, Tensor]:
-    """States `(B, T, D)` at `last_layer` and pooled states `(B, D)` of the last layer, both after the final norm.
+    """States `(B, T, D)` at `last_layer`, after the final norm if the recipe says so, and pooled states `(B, P)`.
 
     `ids` `(B, T)`; `vectors` take the place of the token embeddings at their (row, place). `last_layer` counts from
-    -1, the last; one that the tower does not have means the last, as in ComfyUI. Pooled is the state at the first end
-    token.
+    -1, the last; one that the tower does not have means the last after the norm, as in ComfyUI. Pooled is the state of
+    the last layer at the first end token, after the norm, projected where the tower has a projection.
     """
     with _spliced(net.get_input_embeddings(), vectors):
         layers = _layers(net, ids, factors)
     norm = _final_norm(net)
     last = norm(layers[-1])
-    chosen = last if last_layer == -1 or -last_layer >= len(layers) else norm(layers[last_layer])
-    ends = (ids == END).int().argmax(dim=1)
-    return chosen, last[torch.arange(len(ids), device=ids.device), ends]
+    if -last_layer >= len(layers) or (recipe.normed and last_layer == -1):
+        chosen = last
+    else:
+        chosen = norm(layers[last_layer]) if recipe.normed else layers[last_layer]
+    ends = (ids == recipe.end).int().argmax(dim=1)
+    pooled = last[torch.arange(len(ids), device=ids.device), ends]
+    return chosen, net.text_projection(pooled) if hasattr(net, "text_projection") else pooled
 
 
-def _layers(net: CLIPTextModel, ids: Tensor, factors: AttentionFactors) -> tuple[Tensor, ...]:
+def _layers(net: Tower, ids: Tensor, factors: AttentionFactors) -> tuple[Tensor, ...]:
     """The states before each layer and after the last; `factors` hold for this call only."""
     inputs = {"input_ids": ids, "output_hidden_states": True}
     if factors == PLAIN_ATTENTION:
@@ -119,10 +158,9 @@ def _layers(net: CLIPTextModel, ids: Tensor, factors: AttentionFactors) -> tuple
     return layers
 
 
-def _final_norm(net: CLIPTextModel) -> nn.Module:
-    name = next(name for name, _ in net.named_modules() if name.rpartition(".")[2] == "final_layer_norm")
-    norm: nn.Module = net.get_submodule(name)
-    return norm
+def _final_norm(net: Tower) -> nn.Module:
+    """The norm at the end of CLIP's towers; BERT's layers end with one each."""
+    return next((module for name, module in net.named_modules() if name.endswith("final_layer_norm")), nn.Identity())
 
 
 @contextmanager

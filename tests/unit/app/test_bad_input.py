@@ -195,9 +195,50 @@ def with_area(x: int) -> dict[str, Any]:
     return prompt
 
 
+def linked(name: str, source: dict[str, Any]) -> dict[str, Any]:
+    """The prompt with an input of the sampler from a node, whose value is not known before it runs."""
+    prompt = changed("4", name, ["7", 0])
+    prompt["7"] = source
+    return prompt
+
+
+def scheduled(class_type: str, **inputs: Any) -> dict[str, Any]:
+    prompt = sampled_from_parts("")
+    prompt["7"] = {"class_type": class_type, "inputs": {"steps": 4, **inputs}}
+    return prompt
+
+
+def whole_number(value: int) -> dict[str, Any]:
+    return {"class_type": "PrimitiveInt", "inputs": {"value": value}}
+
+
+def number(value: float) -> dict[str, Any]:
+    return {"class_type": "PrimitiveFloat", "inputs": {"value": value}}
+
+
+def counted(value: int) -> dict[str, Any]:
+    """A schedule whose number of steps comes from a node."""
+    prompt = scheduled("KarrasScheduler", sigma_max=14.6, sigma_min=0.03, rho=7.0)
+    prompt["7"]["inputs"]["steps"] = ["9", 0]
+    return prompt | {"9": whole_number(value)}
+
+
 @pytest.mark.parametrize(
     ("prompt", "words"),
     [
+        (linked("steps", whole_number(0)), ["KSampler 4", "input steps", "1 to 10000", "got 0"]),
+        (linked("steps", whole_number(20_000)), ["KSampler 4", "input steps", "1 to 10000", "got 20000"]),
+        (linked("denoise", number(1.5)), ["KSampler 4", "input denoise", "0 to 1", "got 1.5"]),
+        (counted(0), ["KarrasScheduler 7", "input steps", "1 to 10000", "got 0"]),
+        (
+            scheduled("ExponentialScheduler", sigma_max=1.0, sigma_min=2.0),
+            ["ExponentialScheduler 7", "input sigma_max", "at least 2"],
+        ),
+        (
+            scheduled("KarrasScheduler", sigma_max=14.0, sigma_min=1.0, rho=0.0),
+            ["KarrasScheduler 7", "input rho", "got 0"],
+        ),
+        (scheduled("VPScheduler", beta_d=5000.0, beta_min=0.1, eps_s=0.001), ["VPScheduler 7", "input beta_d"]),
         (sampled_from_parts("1, nan, 0"), ["ManualSigmas 7"]),
         (sampled_from_parts("1, 3, 2, 0"), ["ManualSigmas 7", "input sigmas", "go up and down"]),
         (sampled_from_parts("0.1, 1, 5", "dpmpp_sde"), ["SamplerCustom 4", "input sigmas", "a rising row"]),

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from engine.diffusion.combining import CLASSIFIER_FREE, Rules
 from engine.diffusion.denoiser import LatentFormat
+from engine.diffusion.extras import NO_EXTRAS, NetExtras
 from engine.diffusion.guidance import ClassifierFreeGuidance, estimates
 from engine.diffusion.parameterisation import NoiseLevels, scaled_linear
 from engine.diffusion.predictions import EPSILON, Parameterisation
@@ -37,12 +38,14 @@ class Numbers:
 
     levels: NoiseLevels = field(default_factory=scaled_linear)
     latents: LatentFormat = field(default_factory=LatentFormat)
+    extras: NetExtras = NO_EXTRAS
+    embedded_scale: float | None = None
     prediction: Parameterisation = EPSILON
     guidance: Rules = CLASSIFIER_FREE
     calls: int = 0
     shapes: list[tuple[int, ...]] = field(default_factory=list)
 
-    def denoise(self, x: Tensor, sigma: float, tokens: Tensor) -> Tensor:
+    def denoise(self, x: Tensor, sigma: float, tokens: Tensor, **_: Any) -> Tensor:
         self.calls += 1
         self.shapes.append(tuple(x.shape))
         return tokens.mean(dim=(1, 2)).view(-1, 1, 1, 1).expand_as(x).clone()
@@ -129,6 +132,20 @@ def test_a_mask_of_any_size_weighs_each_cell() -> None:
     out = estimate(combine(says(0.0), set_mask(says(1.0), Mask(mask), 3.0, set_cond_area="default")))
     assert torch.allclose(out[:, :15], torch.zeros(32, 15))
     assert torch.allclose(out[:, 17:], torch.full((32, 15), 0.75))
+
+
+@pytest.mark.parametrize(("masks", "batch"), [(3, 2), (2, 1), (2, 5)])
+def test_masks_of_another_number_than_latents_are_taken_in_turn(masks: int, batch: int) -> None:
+    mask = torch.arange(1.0, masks + 1).view(-1, 1, 1).expand(masks, 20, 40) / masks
+    both = combine(says(0.0), set_mask(says(1.0), Mask(mask), set_cond_area="default"))
+    (result,) = estimates(Numbers(), torch.zeros(batch, 4, 32, 32), 1.0, [both])  # type: ignore[arg-type]
+    shares = torch.tensor([mask[row % masks, 0, 0] for row in range(batch)])
+    assert torch.allclose(result[:, 0, 5, 5], shares / (1 + shares))
+
+
+def test_a_mask_of_nothing_is_named() -> None:
+    with pytest.raises(AreaError, match="empty"):
+        estimate(set_mask(says(1.0), Mask(torch.zeros(0, 64, 64)), set_cond_area="default"))
 
 
 def test_mask_bounds_let_the_net_see_only_the_box_about_the_mask() -> None:

@@ -61,8 +61,10 @@ class TestChildExecutor(ExecutorConformance):
     def test_a_job_that_a_dying_worker_never_took_is_not_blamed(self) -> None:
         async def whole() -> Event:
             async with self.started() as executor:
-                worker = await idle(executor)
-                os.kill(_pid(executor), signal.SIGSEGV)
+                worker, pid = await idle(executor), _pid(executor)
+                os.kill(pid, signal.SIGSTOP)  # so that no thread of it reads the job before the other signal comes
+                os.kill(pid, signal.SIGSEGV)
+                asyncio.get_running_loop().call_later(0.1, os.kill, pid, signal.SIGCONT)
                 return [event async for event in executor.run(worker, attempt_of(program(("Say", {}))))][-1]
 
         end = asyncio.run(whole())

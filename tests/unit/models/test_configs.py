@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-
 import pytest
 import torch
 from hypothesis import given, settings
@@ -14,32 +11,60 @@ from engine.models.configs import autoencoder_config, unet_config
 from engine.models.detect import UNET, ArchitectureError, Shapes
 from engine.models.nets.autoencoder import Autoencoder, AutoencoderConfig
 from engine.models.nets.unet import UNet, UNetConfig
+from tests import manifests
 
-MANIFEST = json.loads((Path(__file__).parents[2] / "data" / "keys" / "sd1.json").read_text())
+SD2 = {"head_channels": 64, "num_heads": None, "linear_projection": True}
+PUBLISHED = {
+    "sd1": UNetConfig(),
+    "sd2": UNetConfig(context_channels=1024, **SD2),
+    "sd21-unclip-h": UNetConfig(context_channels=1024, vector_channels=2048, **SD2),
+    "sd21-unclip-l": UNetConfig(context_channels=1024, vector_channels=1536, **SD2),
+    "sdxl-base": UNetConfig(
+        channel_mult=(1, 2, 4), transformer_depth=(0, 2, 10), middle_depth=10, context_channels=2048,
+        vector_channels=2816, **SD2,
+    ),
+    "sdxl-refiner": UNetConfig(
+        model_channels=384, transformer_depth=(0, 4, 4, 0), middle_depth=4, context_channels=1280,
+        vector_channels=2560, **SD2,
+    ),
+    "sd-x4-upscaler": UNetConfig(
+        in_channels=7, model_channels=256, channel_mult=(1, 2, 2, 4), transformer_depth=(0, 1, 1, 1),
+        context_channels=1024, linear_projection=True, classes=1000, cross_only=(False, True, True, False),
+    ),
+}  # fmt: skip
 
 
 def manifest(part: str) -> Shapes:
-    return {name: tuple(shape) for name, shape in MANIFEST[part].items()}
+    return manifests.manifest("sd1", part)
 
 
 def shapes_of(net: torch.nn.Module) -> Shapes:
     return {name: tuple(weight.shape) for name, weight in net.state_dict().items()}
 
 
-def test_the_published_unet_has_the_published_configuration() -> None:
-    assert unet_config(manifest("unet"), "") == UNetConfig()
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_the_published_unets_have_the_published_configurations(name: str) -> None:
+    assert unet_config(manifests.manifest(name), "") == PUBLISHED[name]
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_a_unet_built_from_its_inferred_configuration_has_the_published_tensors(name: str) -> None:
+    shapes = manifests.manifest(name)
+    with torch.device("meta"):
+        assert shapes_of(UNet(unet_config(shapes, ""))) == shapes
 
 
 def test_the_published_autoencoder_has_the_published_configuration() -> None:
     assert autoencoder_config(manifest("vae"), "") == AutoencoderConfig()
 
 
-def test_nets_built_from_the_inferred_configurations_have_the_published_tensors() -> None:
+@pytest.mark.parametrize("name", ["sd1", "sdxl-base", "sd-x4-upscaler"])
+def test_an_autoencoder_built_from_its_inferred_configuration_has_the_published_tensors(name: str) -> None:
+    shapes = manifests.manifest(name, "vae")
+    config = autoencoder_config(shapes, "")
     with torch.device("meta"):
-        unet = UNet(unet_config(manifest("unet"), ""))
-        autoencoder = Autoencoder(autoencoder_config(manifest("vae"), ""))
-    assert shapes_of(unet) == manifest("unet")
-    assert shapes_of(autoencoder) == manifest("vae")
+        assert shapes_of(Autoencoder(config)) == shapes
+    assert config.downscale == (4 if "x4" in name else 8)
 
 
 @st.composite

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from engine.models.detect import UNET, Detection, Shapes, detect, wrong_kind
+from tests import manifests
 
-KEYS = Path(__file__).parents[2] / "data" / "keys"
 FAMILIES = {
-    family: {UNET + name: tuple(shape) for name, shape in shapes.items()}
-    for family, shapes in json.loads((KEYS / "families.json").read_text()).items()
+    "SD 1.x": "sd1",
+    "SD 2.x": "sd2",
+    "SD x4 upscaler": "sd-x4-upscaler",
+    "Stable unCLIP": "sd21-unclip-h",
+    "SDXL": "sdxl-base",
+    "SDXL refiner": "sdxl-refiner",
+    "Stable Video Diffusion": "svd",
 }
-MANIFEST = json.loads((KEYS / "sd1.json").read_text())
-SD1: Shapes = {UNET + name: tuple(shape) for name, shape in MANIFEST["unet"].items()}
+SD1: Shapes = manifests.checkpoint("sd1")
 FIRST = f"{UNET}input_blocks.0.0.weight"
 
 
@@ -27,9 +32,15 @@ def test_the_published_layout_is_sd1() -> None:
     assert {"channels: 4", "projections: convolutions", "context width: 768"} <= set(found.evidence)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-def test_other_families_are_told_apart(family: str) -> None:
-    assert detect(FAMILIES[family]).family == family
+@pytest.mark.parametrize(("family", "name"), [*FAMILIES.items(), ("Stable unCLIP", "sd21-unclip-l")])
+def test_families_are_told_apart(family: str, name: str) -> None:
+    found = detect(manifests.checkpoint(name))
+    assert (found.kind, found.family, found.nearest) == ("checkpoint", family, None)
+
+
+def test_the_control_branch_and_the_depth_net_are_no_checkpoints() -> None:
+    assert detect(manifests.manifest("controlnet-sd1", "control")).kind == "controlnet"
+    assert detect(manifests.manifest("midas-dpt-hybrid", "depth_model")).kind != "checkpoint"
 
 
 @pytest.mark.parametrize(
@@ -39,10 +50,12 @@ def test_other_families_are_told_apart(family: str) -> None:
         ("SD 1.x", 8, "InstructPix2Pix"),
         ("SD 2.x", 9, "SD 2.x inpainting"),
         ("SD 2.x", 5, "SD 2.x depth"),
+        ("SDXL", 9, "SDXL inpainting"),
+        ("SDXL", 8, "SDXL InstructPix2Pix"),
     ],
 )
 def test_variants_are_told_by_the_channels_they_take(base: str, channels: int, family: str) -> None:
-    shapes = {"SD 1.x": SD1, **FAMILIES}[base]
+    shapes = manifests.checkpoint(FAMILIES[base])
     assert detect({**shapes, FIRST: (320, channels, 3, 3)}).family == family
 
 
@@ -56,22 +69,60 @@ def test_variants_are_told_by_the_channels_they_take(base: str, channels: int, f
     ],
 )
 def test_each_family_keeps_its_text_encoder(family: str, tensor: str) -> None:
-    assert detect({**({"SD 1.x": SD1, **FAMILIES}[family]), tensor: (8,)}).family == family
+    assert detect({**manifests.checkpoint(FAMILIES[family]), tensor: (8,)}).family == family
+
+
+def test_a_chinese_text_encoder_makes_taiyi_of_sd1() -> None:
+    name = "cond_stage_model.transformer.embeddings.word_embeddings.weight"
+    assert detect({**SD1, name: (21128, 768)}).family == "Taiyi"
+
+
+@pytest.mark.parametrize("name", ["time_embed.cond_proj.weight", "time_embedding.cond_proj.weight"])
+@pytest.mark.parametrize("family", ["SD 1.x", "SDXL"])
+def test_nets_that_embed_the_guidance_scale_are_of_their_family(family: str, name: str) -> None:
+    found = detect({**manifests.checkpoint(FAMILIES[family]), UNET + name: (320, 256)})
+    assert found.family == family
+    assert "guidance embedding: yes" in found.evidence
 
 
 @pytest.mark.parametrize(
     ("change", "nearest", "difference"),
     [
-        ({FIRST: (320, 6, 3, 3)}, "SD 1.x", "channels: 6 instead of 4"),
-        ({f"{UNET}label_emb.0.0.weight": (1280, 99)}, "SD 1.x", "conditioning vector: vector instead of none"),
-        ({"cond_stage_model.transformer.embeddings.word_embeddings.weight": (21128, 768)}, "SD 1.x",
-         "text encoder: another instead of CLIP or none"),
-        ({f"{UNET}input_blocks.1.1.time_stack.0.norm1.weight": (320,)}, "SD 1.x", "time layers: yes instead of no"),
+        ({FIRST: (320, 6, 3, 3)}, "SD 1.x", f"channels: 6 instead of 4 ({FIRST})"),
+        ({f"{UNET}label_emb.0.0.weight": (1280, 99)}, "SD 1.x",
+         f"conditioning vector: vector instead of none ({UNET}label_emb.0.0.weight)"),
+        ({"cond_stage_model.bloom.weight": (8, 8)}, "SD 1.x",
+         "text encoder: another instead of CLIP or none (cond_stage_model.bloom.weight)"),
+        ({f"{UNET}input_blocks.1.1.time_stack.0.norm1.weight": (320,)}, "SD 1.x",
+         f"time layers: yes instead of no ({UNET}input_blocks.1.1.time_stack.0.norm1.weight)"),
     ],
 )  # fmt: skip
 def test_an_unknown_family_names_the_nearest_and_what_differs(change: Shapes, nearest: str, difference: str) -> None:
     found = detect({**SD1, **change})
     assert (found.family, found.nearest, found.evidence) == ("unknown", nearest, (difference,))
+
+
+FOUR_CHANNELS = sorted(FAMILIES.keys() - {"SD x4 upscaler", "Stable Video Diffusion"})
+
+
+@given(st.sampled_from(FOUR_CHANNELS), st.integers(10, 99))
+def test_a_mutated_checkpoint_names_its_family_as_the_nearest_and_the_tensor_that_differs(
+    family: str, channels: int
+) -> None:
+    shapes = manifests.checkpoint(FAMILIES[family])
+    found = detect({**shapes, FIRST: (shapes[FIRST][0], channels, 3, 3)})
+    assert (found.family, found.nearest) == ("unknown", family)
+    assert found.evidence == (f"channels: {channels} instead of 4 ({FIRST})",)
+
+
+@given(st.sampled_from(list(FAMILIES.values())), st.data())
+def test_a_checkpoint_that_lost_a_tensor_is_never_taken_for_a_file_of_another_kind(
+    name: str, data: st.DataObject
+) -> None:
+    shapes = manifests.checkpoint(name)
+    lost = data.draw(st.sampled_from(sorted(shapes.keys() - {FIRST})))
+    found = detect({key: shape for key, shape in shapes.items() if key != lost})
+    assert found.kind == "checkpoint"
 
 
 @pytest.mark.parametrize(

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
-from engine.models.checkpoint import Checkpoint
+from engine.models.checkpoint import Checkpoint, load_vae
 from engine.models.vae import Vae, VaeError
+from tests.oracles import sd1
 
 
 @pytest.fixture
@@ -63,3 +66,27 @@ def test_each_picture_of_a_batch_is_coded_as_if_alone(vae: Vae) -> None:
 def test_a_picture_that_is_no_number_is_an_error_not_a_black_file(vae: Vae, value: float, what: str) -> None:
     with pytest.raises(VaeError, match=f"the decoded picture is not a number: got {what}"):
         vae.decode(torch.full((1, 4, 2, 2), value))
+
+
+def test_half_precision_that_overflows_is_widened_and_stays_so(reference: Any, tmp_path: Path) -> None:
+    """SDXL's autoencoder has activations above what float16 holds."""
+    state = sd1.autoencoder_state(reference.vae)
+    state = {n: w * 3e4 if n == "decoder.conv_in.weight" else w for n, w in state.items()}
+    save_file({name: weight.contiguous() for name, weight in state.items()}, tmp_path / "vae.safetensors")
+    narrow, wide = (
+        load_vae(tmp_path / "vae.safetensors", torch.device("cpu"), dtype) for dtype in (torch.float16, torch.float32)
+    )
+    samples = torch.randn(1, 4, 4, 4) * 10
+    assert narrow.net.dtype == torch.float16
+    assert (narrow.decode(samples) - wide.decode(samples)).abs().max() < 0.01
+    assert narrow.net.dtype == torch.float32
+
+
+def test_half_precision_that_holds_stays(reference: Any, tmp_path: Path) -> None:
+    state = sd1.autoencoder_state(reference.vae)
+    save_file({name: weight.contiguous() for name, weight in state.items()}, tmp_path / "vae.safetensors")
+    vae = load_vae(tmp_path / "vae.safetensors", torch.device("cpu"), torch.float16)
+    samples = torch.randn(1, 4, 4, 4)
+    expected = (reference.vae.decode(samples).sample / 2 + 0.5).clamp(0, 1).movedim(1, -1)
+    assert (vae.decode(samples) - expected).abs().max() < 0.05
+    assert vae.net.dtype == torch.float16

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -16,23 +17,33 @@ from engine.diffusion.guidance import ClassifierFreeGuidance, DualGuidance
 from engine.diffusion.parameterisation import scaled_linear
 from engine.diffusion.samplers import SAMPLERS
 from engine.diffusion.sampling import SamplingError, Steps, checked_sigmas, drive
+from engine.diffusion.schedules import SCHEDULES
+from engine.foundation.bounds import BoundsError
 from engine.models.checkpoint import Checkpoint, load_checkpoint
 from engine.tensors.values import Conditioning, Latent, Prompt, Sigmas
 from nodes.custom_sampling import (
     Noise,
     basic_guider,
     basic_schedule,
+    beta_schedule,
     cfg_guider,
+    exponential_schedule,
     flip_sigmas,
+    karras_schedule,
+    laplace_schedule,
+    polyexponential_schedule,
     sampler_custom,
     sampler_custom_advanced,
+    sd_turbo_schedule,
     select_sampler,
     set_first_sigma,
     sigma_of_percent,
     split_sigmas,
     split_sigmas_by_share,
+    vp_schedule,
 )
 from nodes.sampling import ksampler
+from tests.unit.diffusion.toys import finish, gaussian, start
 
 DEMO = Path(__file__).parents[3] / "models" / "checkpoints" / "easel-demo.safetensors"
 EMPTY = Latent(torch.zeros(1, 4, 8, 8), empty=True)
@@ -180,6 +191,62 @@ def test_the_variance_preserving_schedule_follows_its_formula() -> None:
 def test_turbo_levels_are_a_tenth_of_the_trained_ones_apart() -> None:
     assert schedules.sd_turbo(LEVELS, 2) == [LEVELS.sigmas[999], LEVELS.sigmas[899], 0.0]
     assert schedules.sd_turbo(LEVELS, 1, denoise=0.5) == [LEVELS.sigmas[499], 0.0]
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+@pytest.mark.parametrize("denoise", [0.01, 1.0])
+def test_more_steps_than_trained_levels_still_fall(model: Denoiser, name: str, denoise: float) -> None:
+    sigmas = basic_schedule(model, name, 1300, denoise)
+    assert checked_sigmas(sigmas)[-1] == 0.0
+    of_levels = {"ddim_uniform", "beta"}  # these never have more than the levels, all of which are then kept
+    assert (sigmas[0] < 1) == (denoise < 1 and name not in of_levels)
+
+
+@pytest.mark.parametrize("name", [name for name in SAMPLERS if name != "dpm_adaptive"])  # it chooses its own levels
+def test_every_sampler_takes_more_steps_than_trained_levels(name: str) -> None:
+    sigmas = Steps(1300, name, "simple", denoise=0.9).sigmas(LEVELS)
+    x = torch.linspace(-3, 3, 4, dtype=torch.float64)
+    assert torch.isfinite(finish(start(name, x, sigmas), gaussian)).all()
+
+
+@pytest.mark.parametrize("make", [karras_schedule, exponential_schedule, polyexponential_schedule, laplace_schedule])
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ((0, 10.0, 0.1), "input steps"),
+        ((10_001, 10.0, 0.1), "input steps"),
+        ((4, 10.0, 0.0), "input sigma_min"),
+        ((4, 0.1, 10.0), "input sigma_max"),
+        ((4, math.nan, 0.1), "input sigma_max"),
+        ((4, 10.0, math.inf), "input sigma_min"),
+    ],
+)
+def test_bounds_of_a_schedule_that_make_no_sense_are_named(
+    make: Any, given: tuple[int, float, float], words: str
+) -> None:
+    with pytest.raises(BoundsError, match=words):
+        make(*given)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda _: karras_schedule(4, rho=0.0), "input rho"),
+        (lambda _: polyexponential_schedule(4, rho=0.0), "input rho"),
+        (lambda _: vp_schedule(4, beta_d=5000.0), "input beta_d"),
+        (lambda _: vp_schedule(4, beta_min=5000.0), "input beta_min"),
+        (lambda model: beta_schedule(model, 4, alpha=0.0), "input alpha"),
+        (lambda model: beta_schedule(model, 4, beta=0.0), "input beta"),
+        (lambda model: sd_turbo_schedule(model, 0), "input steps"),
+    ],
+)
+def test_shapes_of_a_schedule_that_make_no_sense_are_named(model: Denoiser, make: Any, words: str) -> None:
+    with pytest.raises(BoundsError, match=words):
+        make(model)
+
+
+def test_a_laplace_schedule_counts_levels_at_its_bounds_once() -> None:
+    assert checked_sigmas(laplace_schedule(1000))[0] == pytest.approx(14.614642)
 
 
 def test_a_guider_without_a_negative_is_scale_one(model: Denoiser, prompts: Pair) -> None:

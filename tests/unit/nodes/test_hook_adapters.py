@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from engine.diffusion.denoiser import Denoiser, LatentFormat
+from engine.diffusion.extras import NO_EXTRAS, NetExtras
 from engine.diffusion.guidance import ClassifierFreeGuidance, estimates, started
 from engine.diffusion.parameterisation import scaled_linear
 from engine.models.adapters.applying import FileStack
@@ -56,9 +57,10 @@ class Adding:
     levels: Any = LEVELS
     latents: LatentFormat = field(default_factory=LatentFormat)
     hooked: FileStack = ()
+    extras: NetExtras = NO_EXTRAS
     calls: list[int] = field(default_factory=list)
 
-    def denoise(self, x: Tensor, sigma: float, tokens: Tensor) -> Tensor:
+    def denoise(self, x: Tensor, sigma: float, tokens: Tensor, **_: Any) -> Tensor:
         self.calls.append(len(x))
         own = sum({"red": 10.0, "blue": 100.0}[file.name] * strength for file, strength in self.hooked)
         return tokens.mean(dim=(1, 2)).view(-1, 1, 1, 1).expand_as(x) + own

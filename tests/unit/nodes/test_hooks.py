@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from engine.diffusion.denoiser import LatentFormat
+from engine.diffusion.extras import NO_EXTRAS
 from engine.diffusion.guidance import estimates
 from engine.diffusion.parameterisation import scaled_linear
 from engine.tensors.values import Conditioning, Mask, Prompt
@@ -35,8 +36,9 @@ class Numbers:
 
     levels = scaled_linear()
     latents = LatentFormat()
+    extras = NO_EXTRAS
 
-    def denoise(self, x: Tensor, sigma: float, tokens: Tensor) -> Tensor:
+    def denoise(self, x: Tensor, sigma: float, tokens: Tensor, **_: Any) -> Tensor:
         return tokens.mean(dim=(1, 2)).view(-1, 1, 1, 1).expand_as(x).clone()
 
 

@@ -35,6 +35,7 @@ class Toy:
     prediction: Parameterisation = EPSILON
     guidance: Rules = CLASSIFIER_FREE
     differential: float | None = None
+    embedded_scale: float | None = None
     asked: list[str] = field(default_factory=list)
 
     @property

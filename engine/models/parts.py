@@ -1,0 +1,134 @@
+"""The parts of checkpoints built from their tensors: UNets, autoencoders, text encoders.
+
+Nets are built without memory and then given the mapped tensors of the file, so nothing is held twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from engine.memory.handle import ModelHandle
+from engine.models.adapters.applying import ChangedWeights
+from engine.models.assembly import fill
+from engine.models.configs import autoencoder_config, unet_config
+from engine.models.detect import CLIP, ArchitectureError
+from engine.models.diffusers_names import is_unet, is_vae, unet_names, vae_names
+from engine.models.nets.autoencoder import Autoencoder
+from engine.models.nets.unet import UNet
+from engine.models.text.bert import WORDS, load_bert
+from engine.models.text.encoder import Embeddings, TextEncoder
+from engine.models.text.open_clip import text_tower
+from engine.models.text.tokenizer import ClipTokenizer
+from engine.models.text.tower import CLIP_H, CLIP_L, SDXL_G, SDXL_L, Recipe, Tower, load_tower
+from engine.models.vae import Vae
+from engine.models.weights import Weights
+
+TowerSource = tuple[Mapping[str, Tensor], Recipe]
+
+_ATTENTION_NAMES = {
+    "query": "q",
+    "key": "k",
+    "value": "v",
+    "proj_attn": "proj_out",
+    "to_q": "q",
+    "to_k": "k",
+    "to_v": "v",
+    "to_out": "proj_out",
+    "group_norm": "norm",
+}
+_UNET_NAMES = {f"{start}.cond_proj.weight": "time_cond_proj.weight" for start in ("time_embed", "time_embedding")}
+
+
+def unet_of(weights: Mapping[str, Tensor], dtype: torch.dtype, where: str) -> UNet:
+    """The UNet of `weights` in the original's or diffusers' names, without prefix. Raises `ArchitectureError`."""
+    named = original_unet(weights)
+    config = unet_config({name: tuple(tensor.shape) for name, tensor in named.items()}, "", where=where)
+    with torch.device("meta"):
+        net = UNet(config)
+    return fill(net, named, dtype, where, exact=True)
+
+
+def original_unet(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors of a UNet under the names of the original files."""
+    names = unet_names(weights) if is_unet(weights) else _UNET_NAMES
+    return {names.get(name, name): tensor for name, tensor in weights.items()}
+
+
+def vae_of(weights: Mapping[str, Tensor], device: torch.device, where: str, dtype: torch.dtype | None = None) -> Vae:
+    """The autoencoder of `weights` in the original's or diffusers' names, without prefix.
+
+    It computes in `dtype`; if that is None, in float32 on the CPU and elsewhere in float16, as far as that goes. Raises `ArchitectureError`.
+    """
+    names = vae_names(weights) if is_vae(weights) else {}
+    named = {_todays_name(names.get(name, name)): tensor for name, tensor in weights.items()}
+    config = autoencoder_config({name: tuple(tensor.shape) for name, tensor in named.items()}, "", where=where)
+    with torch.device("meta"):
+        net = Autoencoder(config)
+    fill(net, named, dtype or compute_dtype(device), where)
+    return Vae(ModelHandle(net, device), config.downscale, config.latent_channels)
+
+
+def towers_of(weights: Weights) -> tuple[TowerSource, ...]:
+    """The text towers in a checkpoint by where they are, and how they are read; empty if there are none."""
+    places = (
+        ("conditioner.embedders.0.transformer.", SDXL_L, False),
+        ("conditioner.embedders.1.model.", SDXL_G, True),
+        ("conditioner.embedders.0.model.", SDXL_G, True),
+        ("cond_stage_model.model.", CLIP_H, True),
+        (CLIP, CLIP_L, False),
+    )
+    found: list[TowerSource] = []
+    if any(name.startswith(CLIP) and name.endswith(WORDS) for name in weights):
+        raise ArchitectureError(
+            "this checkpoint's text encoder (BERT) needs a vocabulary, which single files do not hold",
+            where=weights.path.name,
+            hint="Use the model in its folder form with DiffusersLoader.",
+        )
+    for prefix, recipe, renamed in places:
+        part = weights.part(prefix)
+        if part:
+            found.append((text_tower(part) if renamed else part, recipe))
+    return tuple(found)
+
+
+def text_encoder_of(
+    towers: Sequence[TowerSource],
+    device: torch.device,
+    embeddings: Embeddings,
+    where: str,
+    tokenizer: ClipTokenizer | None = None,
+) -> TextEncoder | None:
+    """The encoder of one tower, or of two that are read side by side; None without towers."""
+    encoder: TextEncoder | None = None
+    for weights, recipe in reversed(towers):
+        if recipe.name == "bert":
+            net: Tower = load_bert(weights, torch.float32, where)
+        else:
+            net = load_tower(weights, torch.float32, where, recipe.activation)
+        encoder = TextEncoder(
+            ModelHandle(net, device),
+            tokenizer or ClipTokenizer.load(),
+            embeddings,
+            last_layer=recipe.last_layer,
+            recipe=recipe,
+            second=encoder,
+            changed=ChangedWeights(tower=("first" if encoder else "second") if len(towers) > 1 else "only"),
+        )
+    return encoder
+
+
+def compute_dtype(device: torch.device) -> torch.dtype:
+    """Half precision where it is fast; CPUs widen, which is exact and faster there."""
+    return torch.float32 if device.type == "cpu" else torch.float16
+
+
+def _todays_name(name: str) -> str:
+    """Attention names of old autoencoder files (`query`, `to_q`, ...) in today's form."""
+    if ".attn_1." not in name:
+        return name
+    head, _, leaf = name.rpartition(".")
+    block, _, part = head.removesuffix(".0").rpartition(".")
+    return f"{block}.{_ATTENTION_NAMES.get(part, part)}.{leaf}"

@@ -1,0 +1,1 @@
+"""Towers that see pictures."""
