@@ -72,9 +72,7 @@ class Borrowing:
         self, x: Tensor, timesteps: Tensor, context: Tensor, y: Tensor | None, hint: Tensor, tasks: Sequence[int]
     ) -> list[Tensor]:
         """See `ControlNet`."""
-        outputs: list[Tensor] = functional_call(
-            self.shell, dict(self.weights), (x, timesteps, context, y, hint, tasks)
-        )
+        outputs: list[Tensor] = functional_call(self.shell, dict(self.weights), (x, timesteps, context, y, hint, tasks))
         return outputs
 
 

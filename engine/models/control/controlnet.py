@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from engine.memory.handle import ModelHandle
 from engine.models.control.errors import ControlError, family_of, other_base
 from engine.models.control.hints import Kept, channels_of, for_rows
-from engine.models.nets.control import ControlNet, ControlNetConfig
+from engine.models.nets.control import ControlNet, ControlNetConfig, kept_maps
 from engine.models.nets.patches import Call, Patch, Site
 from engine.models.nets.unet import UNet, UNetConfig
 from engine.tensors.values import Control, Image
@@ -141,10 +141,25 @@ class ControlNetModel(ControlModel):
 class Runnable(Protocol):
     """What a use of a ControlNet needs to know of it."""
 
-    name: str
-    pooled: bool
-    tasks: tuple[int, ...]
-    soft: float
+    @property
+    def name(self) -> str:
+        """The name of the file."""
+        ...
+
+    @property
+    def pooled(self) -> bool:
+        """See `ControlNetModel`."""
+        ...
+
+    @property
+    def tasks(self) -> tuple[int, ...]:
+        """See `ControlNetModel`."""
+        ...
+
+    @property
+    def soft(self) -> float:
+        """See `ControlNetModel`."""
+        ...
 
     def run(self, call: Call) -> AbstractContextManager[tuple[Run, torch.device, torch.dtype]]:
         """See `ControlNetModel`."""
@@ -210,16 +225,6 @@ class Added(Patch):
         return x, skip + _fitted(self.kept[len(self.kept) - 1 - site.block], skip)
 
 
-def kept_maps(config: UNetConfig) -> list[tuple[int, int]]:
-    """Channels of each feature map that a UNet keeps on its way down, and how often it was halved."""
-    maps = [(config.model_channels, 0)]
-    for level, mult in enumerate(config.channel_mult):
-        maps += [(mult * config.model_channels, level)] * config.num_res_blocks
-        if level < len(config.channel_mult) - 1:
-            maps.append((mult * config.model_channels, level + 1))
-    return maps
-
-
 def _fitted(added: Tensor, x: Tensor) -> Tensor:
     """In the size of `x`, which another patch may have changed."""
     if added.shape[-2:] in (x.shape[-2:], (1, 1)):
@@ -240,4 +245,3 @@ def _check_base(name: str, own: UNetConfig, base: UNetConfig, *, told: bool) -> 
 def _in_words(config: UNetConfig) -> str:
     widths = [mult * config.model_channels for mult in config.channel_mult]
     return f"{'/'.join(map(str, widths))} channels, {config.num_res_blocks} a level"
-

@@ -137,7 +137,9 @@ def adapter_names(shapes: Shapes) -> dict[str, str] | None:
     theirs = any(_THEIRS.match(name) for name in given.values())
     if not theirs and not any(_LEAF.match(name) or ".body." in name for name in given.values()):
         return None
-    return {old: _ours(name, theirs=theirs, light="conv_in.weight" not in given.values()) for old, name in given.items()}
+    return {
+        old: _ours(name, theirs=theirs, light="conv_in.weight" not in given.values()) for old, name in given.items()
+    }
 
 
 def _ours(name: str, *, theirs: bool, light: bool) -> str:

@@ -62,7 +62,11 @@ class Mlp(nn.Module):
 
 
 class ResidualAttention(nn.Module):
-    """A block of CLIP's transformer: attention and an MLP, each after a normalisation and added to its input."""
+    """A block of CLIP's transformer: attention and an MLP, each after a normalisation and added to its input.
+
+    The published code lets tokens attend over the batch instead of over each other. Whatever is painted from one hint
+    has the same tokens all over the batch, so that each sees itself alone; here it does so in every batch.
+    """
 
     def __init__(self, channels: int, heads: int) -> None:
         super().__init__()
@@ -73,8 +77,8 @@ class ResidualAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`x` `(B, N, C)` after the block."""
-        h = self.ln_1(x)
-        x = x + self.attn(h, h, h, need_weights=False)[0]
+        alone = self.ln_1(x).flatten(0, 1)[:, None]
+        x = x + self.attn(alone, alone, alone, need_weights=False)[0].view_as(x)
         out: Tensor = x + self.mlp(self.ln_2(x))
         return out
 
@@ -90,7 +94,7 @@ class ControlNet(nn.Module):
         if config.unet.vector_channels is not None:
             self.label_emb = base.label_emb
         self.input_blocks, self.middle_block = base.input_blocks, base.middle_block
-        widths = _widths(config.unet)
+        widths = [channels for channels, _ in kept_maps(config.unet)]
         self.zero_convs = nn.ModuleList(nn.Sequential(nn.Conv2d(channels, channels, 1)) for channels in widths)
         self.middle_block_out = nn.Sequential(nn.Conv2d(widths[-1], widths[-1], 1))
         self.input_hint_block = _hint_net(config, width)
@@ -164,14 +168,14 @@ class ControlNet(nn.Module):
         return total
 
 
-def _widths(config: UNetConfig) -> list[int]:
-    """Channels of the feature maps that a UNet keeps on its way down."""
-    widths = [config.model_channels]
+def kept_maps(config: UNetConfig) -> list[tuple[int, int]]:
+    """Channels of each feature map that a UNet keeps on its way down, and how often it was halved."""
+    maps = [(config.model_channels, 0)]
     for level, mult in enumerate(config.channel_mult):
-        widths += [mult * config.model_channels] * config.num_res_blocks
+        maps += [(mult * config.model_channels, level)] * config.num_res_blocks
         if level < len(config.channel_mult) - 1:
-            widths.append(mult * config.model_channels)
-    return widths
+            maps.append((mult * config.model_channels, level + 1))
+    return maps
 
 
 def _hint_net(config: ControlNetConfig, width: int) -> nn.Sequential:
@@ -184,5 +188,3 @@ def _hint_net(config: ControlNetConfig, width: int) -> nn.Sequential:
         layers += [nn.SiLU(), nn.Conv2d(channels, channels, 3, padding=1)]
         layers += [nn.SiLU(), nn.Conv2d(channels, config.hint[number + 1], 3, stride=2, padding=1)]
     return nn.Sequential(*layers, nn.SiLU(), nn.Conv2d(config.hint[-1], width, 3, padding=1))
-
-
