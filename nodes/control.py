@@ -10,7 +10,7 @@ from engine.models.control.controlnet import TASKS, ControlModel
 from engine.models.control.reading import load_control
 from engine.models.vae import Vae
 from engine.node import PLAIN, Choice, Files, NodeContext, Range, node
-from engine.tensors.values import Conditioning, Control, Image, Prompt
+from engine.tensors.values import Conditioning, Control, Image
 
 CATEGORY = "conditioning/controlnet"
 
@@ -40,8 +40,7 @@ def apply_control(
     """Steer a prompt by a hint, and the negative prompts with it if they have no hints of their own."""
     if strength == 0:
         return conditioning
-    control = control_net.control(image, strength, 0.0, 1.0)
-    return _with_control(conditioning, control, shares=True)
+    return _with_control(conditioning, control_net.control(image, strength, 0.0, 1.0, shared=True))
 
 
 @node(
@@ -105,9 +104,5 @@ def soft_weights(
     return control_net.with_weights(base_multiplier)
 
 
-def _with_control(conditioning: Conditioning, control: Control, *, shares: bool = False) -> Conditioning:
-    def steered(prompt: Prompt) -> Prompt:
-        shared = prompt.shares_controls or shares
-        return replace(prompt, controls=(*prompt.controls, control), shares_controls=shared)
-
-    return Conditioning(tuple(steered(prompt) for prompt in conditioning.prompts))
+def _with_control(conditioning: Conditioning, control: Control) -> Conditioning:
+    return Conditioning(tuple(replace(p, controls=(*p.controls, control)) for p in conditioning.prompts))

@@ -228,21 +228,25 @@ def _asked(denoiser: Denoiser, question: _Question) -> Denoiser:
 
 
 def _shared(sides: Sequence[Conditioning], negative: int) -> Sequence[Conditioning]:
-    """`sides` with the negative's prompts steered by controls that the others share, if it has none of its own.
+    """`sides` with the negative's prompts steered by controls that the others share, if it has none of their kind.
 
-    Only prompts about the whole picture share and take.
+    Only prompts about the whole picture share and take, in turn.
     """
+    if negative >= len(sides):
+        return sides
+    own = {control.kind for prompt in sides[negative].prompts for control in prompt.controls}
     given = [
-        prompt.controls
+        tuple(control for control in prompt.controls if control.shared and control.kind not in own)
         for side, conditioning in enumerate(sides)
         for prompt in conditioning.prompts
-        if side != negative and prompt.shares_controls and prompt.controls and prompt.area is None
+        if side != negative and prompt.area is None
     ]
-    if not given or negative >= len(sides) or any(prompt.controls for prompt in sides[negative].prompts):
+    chains = itertools.cycle([chain for chain in given if chain])
+    if not any(given):
         return sides
-    chains = itertools.cycle(given)
     taking = tuple(
-        replace(prompt, controls=next(chains)) if prompt.area is None else prompt for prompt in sides[negative].prompts
+        replace(prompt, controls=(*next(chains), *prompt.controls)) if prompt.area is None else prompt
+        for prompt in sides[negative].prompts
     )
     return [*sides[:negative], Conditioning(taking), *sides[negative + 1 :]]
 

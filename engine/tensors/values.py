@@ -8,7 +8,7 @@ Node authors annotate with the aliases `Image` and `Mask`; the node floor maps e
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, NewType
+from typing import ClassVar, Literal, NewType
 
 from torch import Tensor
 
@@ -111,12 +111,17 @@ class Hook:
 class Control:
     """What steers a net besides the words of one prompt, as long as `start` and `end` say; `engine.models.control` has
     what there is. Prompts with the same controls, by identity, share calls of the net.
+
+    A `shared` one steers the prompts of the negative side, too, if none there has one of its `kind`.
     """
 
     __slots__ = ()
 
+    kind: ClassVar[str] = ""
+
     start: float  # as of prompts
     end: float
+    shared: bool
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -126,8 +131,7 @@ class Prompt:
     It counts with the weight `strength` inside `area` (None: everywhere), times `mask_strength * mask`, the mask
     `(1 or B, H, W)` of any size; `mask_bounds` leaves out what lies around the mask. `start` and `end` are fractions of
     the sampling, 0 its start. A default prompt counts by what the weights of those in `yields_to` leave of 1. `hooks`
-    change the net that is asked for this prompt, and `controls` steer it; with `shares_controls` they do so for prompts
-    of the negative side, too, if none there has controls of its own.
+    change the net that is asked for this prompt, and `controls` steer it.
     """
 
     tokens: Tensor
@@ -143,7 +147,6 @@ class Prompt:
     hooks: tuple[Hook, ...] = ()
     extras: Extras = NO_EXTRAS
     controls: tuple[Control, ...] = ()
-    shares_controls: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -105,10 +105,10 @@ class ControlLoraModel(ControlModel):
         """Bytes of the file's tensors."""
         return sum(tensor.nbytes for tensor in self.tensors.values())
 
-    def control(self, image: Image, strength: float, start: float, end: float) -> Control:
+    def control(self, image: Image, strength: float, start: float, end: float, *, shared: bool = False) -> Control:
         """See `ControlModel`."""
         channels_of(image, self._hint()[1], self.name)
-        return ControlNetUse(self, image, strength, start, end)
+        return ControlNetUse(self, image, strength, start, end, shared)
 
     def with_weights(self, base: float) -> ControlModel:
         """See `ControlModel`."""

@@ -41,7 +41,7 @@ class ControlModel(ABC):
     name: str
 
     @abstractmethod
-    def control(self, image: Image, strength: float, start: float, end: float) -> Control:
+    def control(self, image: Image, strength: float, start: float, end: float, *, shared: bool = False) -> Control:
         """What the net does for a hint `(B, H, W, C)`, from the share `start` of the sampling to `end`."""
 
     def with_task(self, task: str) -> ControlModel:
@@ -99,12 +99,12 @@ class ControlNetModel(ControlModel):
         """Bytes of the weights."""
         return self.net.nbytes
 
-    def control(self, image: Image, strength: float, start: float, end: float) -> Control:
+    def control(self, image: Image, strength: float, start: float, end: float, *, shared: bool = False) -> Control:
         """See `ControlModel`."""
         with self.net.lease() as net:
             wanted = net.config.hint_channels
         channels_of(image, wanted, self.name)
-        return ControlNetUse(self, image, strength, start, end)
+        return ControlNetUse(self, image, strength, start, end, shared)
 
     def with_task(self, task: str) -> ControlModel:
         """See `ControlModel`."""
@@ -170,11 +170,14 @@ class Runnable(Protocol):
 class ControlNetUse(Control, Patch):
     """A ControlNet with a hint `(B, H, W, C)` in 0..1 of any size, times `strength`."""
 
+    kind: ClassVar[str] = "hint"
+
     model: Runnable
     image: Tensor
     strength: float = 1.0
     start: float = 0.0
     end: float = 1.0
+    shared: bool = False
     kept: Kept = field(default_factory=Kept, repr=False)
 
     def begun(self, call: Call) -> Patch:

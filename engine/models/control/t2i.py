@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -39,22 +40,25 @@ class T2IAdapterModel(ControlModel):
         """Bytes of the weights."""
         return self.net.nbytes
 
-    def control(self, image: Image, strength: float, start: float, end: float) -> Control:
+    def control(self, image: Image, strength: float, start: float, end: float, *, shared: bool = False) -> Control:
         """See `ControlModel`."""
         with self.net.lease() as net:
             channels_of(image, net.config.hint_channels, self.name)
-        return T2IAdapterUse(self, image, strength, start, end)
+        return T2IAdapterUse(self, image, strength, start, end, shared)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class T2IAdapterUse(Control, Patch):
     """An adapter with a hint `(B, H, W, C)` in 0..1 of any size, times `strength`. It is asked once a sampling."""
 
+    kind: ClassVar[str] = "hint"
+
     model: T2IAdapterModel
     image: Tensor
     strength: float = 1.0
     start: float = 0.0
     end: float = 1.0
+    shared: bool = False
     kept: Kept = field(default_factory=Kept, repr=False)
 
     def begun(self, call: Call) -> Patch:

@@ -110,7 +110,9 @@ def test_an_adapter_is_asked_once_for_all_steps(tmp_path: Path, monkeypatch: pyt
 def test_adapters_of_another_base_and_of_no_sense_are_refused(tmp_path: Path) -> None:
     denoiser, _ = twins(WIDTHS)
     model = load_control(saved(tmp_path / "t.safetensors", layouts(control.adapter((32, 64, 64)))["original"]), CPU)
-    with pytest.raises(ControlError, match=r"t\.safetensors: this T2I-Adapter is for another .* features of 32, 64, 64"):
+    with pytest.raises(
+        ControlError, match=r"t\.safetensors: this T2I-Adapter is for another .* features of 32, 64, 64"
+    ):
         controlled(denoiser, model, hint()).denoise(noise(2, 4, 16, 16), SIGMA, TOKENS)
     state = layouts(control.adapter(WIDTHS))["original"]
     with pytest.raises(ArchitectureError, match=r"half\.safetensors: the tensors do not fit .*missing"):
