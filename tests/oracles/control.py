@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from diffusers import ControlNetModel, ControlNetUnionModel, T2IAdapter
+from diffusers import ControlNetModel, ControlNetUnionModel, T2IAdapter, UNet2DConditionModel
 
 from tests.oracles import families, sd1
 from tests.oracles.sd1 import State
@@ -78,3 +78,43 @@ def adapter_state(net: Any) -> State:
             parts[1] = str(2 * int(parts[1]))
         renamed[".".join(parts)] = weight
     return renamed
+
+
+def gated_unet(widths: tuple[int, ...], context: int, *, linear: bool = False) -> Any:
+    """A UNet with GLIGEN's layers, whose gates are open."""
+    if linear:
+        depths = (*(1 for _ in widths[1:]), 0)
+        net = families.linear_unet(widths, depths, context, attention_type="gated")
+    else:
+        last = len(widths) - 1
+        with torch.device("meta"):
+            net = UNet2DConditionModel(
+                block_out_channels=widths,
+                layers_per_block=1,
+                cross_attention_dim=context,
+                attention_head_dim=8,
+                down_block_types=["CrossAttnDownBlock2D"] * last + ["DownBlock2D"],
+                up_block_types=["UpBlock2D"] + ["CrossAttnUpBlock2D"] * last,
+                attention_type="gated",
+            )
+        net = sd1.randomised(net)
+    for name, weight in net.state_dict().items():
+        if "alpha_" in name:
+            weight.fill_(0.7)
+    return net
+
+
+def gligen_states(net: Any) -> tuple[State, State]:
+    """The weights of a UNet with GLIGEN's layers under the original names: the UNet's own, and GLIGEN's."""
+    rest = {name: weight for name, weight in net.state_dict().items() if not name.startswith("position_net.")}
+
+    class Encoder:
+        config, up_blocks = net.config, net.up_blocks
+
+        def state_dict(self) -> State:
+            return rest
+
+    whole = families.unet_state(Encoder())  # type: ignore[arg-type]
+    boxes = {name: weight for name, weight in net.state_dict().items() if name.startswith("position_net.")}
+    own = {name: weight for name, weight in whole.items() if ".fuser." not in name}
+    return own, {name: weight for name, weight in whole.items() if ".fuser." in name} | boxes

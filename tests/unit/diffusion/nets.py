@@ -57,7 +57,11 @@ def twins(widths: tuple[int, ...] = (32, 64, 128), dtype: torch.dtype = torch.fl
 
 def twin(oracle: Any) -> Denoiser:
     """A UNet of diffusers, of any family, as a denoiser."""
-    state = families.unet_state(oracle)
+    return denoiser_from(families.unet_state(oracle))
+
+
+def denoiser_from(state: dict[str, Tensor]) -> Denoiser:
+    """A UNet of weights in original names as a denoiser."""
     net = UNet(unet_config({name: tuple(weight.shape) for name, weight in state.items()}, ""))
     net.load_state_dict(state)
     return Denoiser(ModelHandle(net, CPU), scaled_linear(), LatentFormat())
