@@ -25,7 +25,8 @@ class Site:
     `canvas` is the height and width of the net's input, `width` the channels of its finest level. `block` counts the
     blocks of a `part`. Inside a transformer, `layer` counts its layers, `level` says how often its feature map was
     halved, `cells` is the height and width of what attention is computed on (a tile of the map for patches within
-    tiles; None where tokens are no longer a map), and `tokens` `(B, N, C)` are the tokens there.
+    tiles; None where tokens are no longer a map), and `tokens` `(B, N, C)` are the tokens there. `bias` `(M,)` is added to the scores of
+    the keys of cross-attention.
     """
 
     patches: tuple[Patch, ...]
@@ -39,6 +40,7 @@ class Site:
     kind: Literal["self", "cross"] = "self"
     cells: tuple[int, int] | None = None
     tokens: Tensor | None = None
+    bias: Tensor | None = None
 
     def inside(self, layer: int, cells: tuple[int, int]) -> Site:
         """The site of a layer of a transformer over a feature map of `cells`."""
@@ -148,7 +150,7 @@ def sources(site: Site | None, tokens: Tensor) -> tuple[Tensor, Tensor]:
 def attention(site: Site, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """Attention through every patch of `site`, the first one outermost."""
     if not site.patches:
-        return F.scaled_dot_product_attention(q, k, v)
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=None if site.bias is None else site.bias.to(q))
     first, rest = site.patches[0], site.patches[1:]
 
     def attend(inner: Site, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
