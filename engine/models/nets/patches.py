@@ -150,7 +150,8 @@ def sources(site: Site | None, tokens: Tensor) -> tuple[Tensor, Tensor]:
 def attention(site: Site, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """Attention through every patch of `site`, the first one outermost."""
     if not site.patches:
-        return F.scaled_dot_product_attention(q, k, v, attn_mask=None if site.bias is None else site.bias.to(q))
+        bias = None if site.bias is None else site.bias.to(q)[None]
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
     first, rest = site.patches[0], site.patches[1:]
 
     def attend(inner: Site, q: Tensor, k: Tensor, v: Tensor) -> Tensor:

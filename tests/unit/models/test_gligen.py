@@ -147,3 +147,13 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
     saved(tmp_path / "boxes.safetensors", {k: v for k, v in layers.items() if "fuser" not in k})
     with pytest.raises(ArchitectureError, match="GLIGEN's layers are incomplete"):
         load_gligen_file("boxes.safetensors", ctx)
+
+
+def test_training_states_hold_it_beside_other_nets(tmp_path: Path) -> None:
+    unet = control.gated_unet((64, 128), CONTEXT)
+    own, layers = control.gligen_states(unet)
+    content = {"model": own | layers, "autoencoder": {"x": torch.zeros(1)}, "text_encoder": {"y": torch.zeros(1)}}
+    torch.save(content, tmp_path / "diffusion_pytorch_model.bin")
+    model = load_gligen(tmp_path / "diffusion_pytorch_model.bin", CPU)
+    with model.net.lease() as net:
+        assert len(net.fusers) == sum(name.endswith("fuser.linear.weight") for name in layers)
