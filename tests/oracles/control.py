@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import torch
@@ -78,6 +79,11 @@ def adapter_state(net: Any) -> State:
             parts[1] = str(2 * int(parts[1]))
         renamed[".".join(parts)] = weight
     return renamed
+
+
+def copied(net: Any) -> Any:
+    """A net that may be changed while the one it was made of stays."""
+    return copy.deepcopy(net)
 
 
 def gated_unet(widths: tuple[int, ...], context: int, *, linear: bool = False) -> Any:

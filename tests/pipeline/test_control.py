@@ -7,17 +7,29 @@ from typing import Any
 
 import pytest
 import torch
-from diffusers import StableDiffusionAdapterPipeline, StableDiffusionControlNetPipeline
+from diffusers import (
+    StableDiffusionAdapterPipeline,
+    StableDiffusionControlNetPipeline,
+    StableDiffusionGLIGENPipeline,
+    StableDiffusionPipeline,
+)
 from safetensors.torch import save_file
 from torch import Tensor
+from transformers import BatchEncoding
 
 from engine.diffusion.denoiser import denoiser_of
 from engine.diffusion.sampling import Steps, drive, sample
 from engine.models.checkpoint import Checkpoint
+from engine.models.control.gligen import load_gligen
+from engine.models.control.ip_adapter import load_ip_adapter
 from engine.models.control.reading import load_control
+from engine.models.text.tokenizer import ClipTokenizer
+from engine.models.vision.tower import load_image_encoder
 from engine.tensors.values import Conditioning, Image, Latent
 from nodes.control import apply_control_advanced
-from tests.oracles import control, sd1
+from nodes.gligen import apply_box, set_gligen_range
+from nodes.picture_prompts import apply_ip_adapter
+from tests.oracles import control, families, pictures, sd1, vision
 from tests.oracles.sd1 import State
 from tests.oracles.systems import CFG, CPU, NEGATIVE, PROMPT, SEED, STEPS, System, scheduler
 
@@ -123,3 +135,63 @@ def test_a_t2i_adapter_for_the_first_part(system: System, checkpoint: Checkpoint
     )
     own = picture(checkpoint, apply_control_advanced(*prompts(checkpoint), model, hint(2), 0.7))
     assert (own - expected).abs().max() < 1e-4
+
+
+@pytest.mark.parametrize("form", ["plain", "plus"])
+def test_an_ip_adapter(system: System, checkpoint: Checkpoint, tmp_path: Path, form: str) -> None:
+    tower = vision.tower()
+    encoder = load_image_encoder(saved(tmp_path / "vision.safetensors", tower.state_dict()), CPU)
+    shown = Image(torch.rand(1, 28, 28, 3, generator=torch.Generator().manual_seed(6)))
+    states = encoder.encode(shown)
+    if form == "plain":
+        seen, away = states.embeddings, torch.zeros_like(states.embeddings)
+    else:
+        seen, away = states.penultimate, encoder.nothing().penultimate
+    unet = control.copied(system.unet)
+    state = pictures.ip_adapter(unet, form, seen.shape[-1])
+    model = load_ip_adapter(saved(tmp_path / "ip.safetensors", pictures.flat(state)), CPU)
+    unet._load_ip_adapter_weights([state], low_cpu_mem_usage=False)
+    pipeline = StableDiffusionPipeline(**parts(system) | {"unet": unet}, image_encoder=None)
+    pipeline.set_ip_adapter_scale(0.6)
+    expected = made(pipeline, system, ip_adapter_image_embeds=[torch.stack([away, seen])])
+    denoiser = apply_ip_adapter(denoiser_of(checkpoint), model, shown, 0.6, clip_vision=encoder)
+    own = picture(checkpoint, prompts(checkpoint), denoiser)
+    assert (own - expected).abs().max() < 1e-4
+    assert (own - picture(checkpoint, prompts(checkpoint))).abs().max() > 1e-2
+
+
+class Tokenizer:
+    """As much of a tokenizer as diffusers asks phrases of."""
+
+    def __call__(self, phrases: list[str], **_: Any) -> Any:
+        rows = [families.ids(ClipTokenizer.load().encode(phrase), families.END) for phrase in phrases]
+        return BatchEncoding({"input_ids": torch.cat(rows)})
+
+
+@pytest.mark.parametrize("end", [1.0, 0.3])
+def test_boxes_for_all_steps_and_for_the_first(tmp_path: Path, end: float) -> None:
+    unet = control.gated_unet((32, 64, 64), 128)
+    system = System(old=True, vae=sd1.autoencoder((32, 32, 32, 32), 1))
+    system.unet = unet
+    own_state, layers = control.gligen_states(unet)
+    prefix = "model.diffusion_model."
+    system.state = {k: w for k, w in system.state.items() if not k.startswith(prefix)}
+    system.state |= families.prefixed(prefix, own_state)
+    checkpoint = system.loaded(tmp_path)
+    model = load_gligen(saved(tmp_path / "gligen.safetensors", layers), CPU)
+    positive, negative = prompts(checkpoint)
+    assert checkpoint.text_encoder is not None
+    for text, box in (("a red circle", (32, 24, 8, 16)), ("a blue star", (40, 40, 24, 0))):
+        positive = apply_box(positive, checkpoint.text_encoder, model, text, *box)
+    own = picture(checkpoint, (set_gligen_range(positive, 0.0, end), negative))
+    given = parts(system) | {"tokenizer": Tokenizer()}
+    expected = made(
+        StableDiffusionGLIGENPipeline(**given),
+        system,
+        prompt=None,
+        gligen_scheduled_sampling_beta=end,
+        gligen_phrases=["a red circle", "a blue star"],
+        gligen_boxes=[[8 / 64, 16 / 64, 40 / 64, 40 / 64], [24 / 64, 0, 1.0, 40 / 64]],
+    )
+    assert (own - expected).abs().max() < 1e-4
+    assert (own - picture(checkpoint, prompts(checkpoint))).abs().max() > 1e-2
