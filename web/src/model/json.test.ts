@@ -1,18 +1,26 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { JsonError, parseJson, writeJson, type Json } from "./json";
+import { JsonError, parseJson, writeJson, type Json, type JsonObject } from "./json";
 
 test("a seed of 64 bits is read and written to the last digit", () => {
   const text = '{"seed":18446744073709551615,"small":7,"float":1.5}';
   expect(writeJson(parseJson(text))).toBe(text);
 });
 
+/** As JSON.parse would have read it: doubles only. */
+const rounded = (value: Json): unknown => {
+  if (typeof value === "bigint") return Number(value);
+  if (Array.isArray(value)) return (value as readonly Json[]).map(rounded);
+  if (value === null || typeof value !== "object") return value;
+  return Object.fromEntries(Object.entries(value as JsonObject).map(([key, item]) => [key, rounded(item)]));
+};
+
 test("what JSON.parse reads is read alike", () => {
   fc.assert(
     fc.property(fc.jsonValue({ maxDepth: 5 }), (value) => {
       const text = JSON.stringify(value);
-      expect(parseJson(text)).toEqual(JSON.parse(text));
-      expect(parseJson(writeJson(value as Json, 2))).toEqual(JSON.parse(text));
+      expect(rounded(parseJson(text))).toEqual(JSON.parse(text));
+      expect(rounded(parseJson(writeJson(value as Json, 2)))).toEqual(JSON.parse(text));
     }),
   );
 });
