@@ -40,7 +40,7 @@ export const createRunsStore = (): RunsStore =>
     errors: {},
     set: (change) => set(change as Partial<RunsState>),
     setNode: (id, run) => {
-      const { [id]: _before, ...others } = get().nodes;
-      set({ nodes: run === undefined ? others : { ...others, [id]: run } });
+      const others = Object.entries(get().nodes).filter(([known]) => known !== id);
+      set({ nodes: Object.fromEntries(run === undefined ? others : [...others, [id, run]]) });
     },
   }));
