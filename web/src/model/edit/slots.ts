@@ -2,6 +2,7 @@
 
 import type { Document, Level, Node, Port, Slot } from "../document";
 import type { InputType, NodeType, NodeTypes, Widget } from "../types";
+import { uniqueNames } from "../formats/shape";
 import { INPUTS, OUTPUTS, levelId, type LevelId, type NodeId } from "../ids";
 import { linksFrom } from "./graph";
 
@@ -75,16 +76,6 @@ function outputsOf(node: Node, type: NodeType): ShownSlot[] {
     return { ...plain(name, output.type, output.name), list: output.isList, ...tip(output.tooltip) };
   });
   return [...known, ...node.outputs.filter((slot) => !names.includes(slot.name)).map(ofSlot)];
-}
-
-/** Names that can address slots: where one stands twice, the later ones carry a number. */
-export function uniqueNames(names: readonly string[]): string[] {
-  const seen = new Map<string, number>();
-  return names.map((name) => {
-    const count = (seen.get(name) ?? 0) + 1;
-    seen.set(name, count);
-    return count === 1 ? name : `${name}_${count}`;
-  });
 }
 
 const tip = (tooltip: string | undefined): { tooltip?: string } => (tooltip === undefined ? {} : { tooltip });
