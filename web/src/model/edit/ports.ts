@@ -12,6 +12,7 @@ import { freeIds, freeName } from "./free";
 import { linksAround, linksFrom, linkTo } from "./graph";
 import { disconnect } from "./links";
 import { patchNode } from "./nodes";
+import { omit } from "./omit";
 import { instancesOf } from "./subgraph";
 import { slotAt } from "./slots";
 
@@ -53,7 +54,7 @@ export function labelPort(level: Level, side: Side, name: string, label: string)
   if (level.definition === undefined) return undefined;
   const ports = listOf(level.definition, side).map((port): Port => {
     if (port.name !== name) return port;
-    const { label: _, ...bare } = port;
+    const bare = omit(port, "label");
     return label.trim() === "" || label.trim() === name ? bare : { ...bare, label: label.trim() };
   });
   return define(level, level.definition, side, ports);

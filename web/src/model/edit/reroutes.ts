@@ -5,6 +5,7 @@ import type { Document, Level, Link, Point, Reroute } from "../document";
 import type { LinkId, RerouteId } from "../ids";
 import { all } from "../changes";
 import { freeIds } from "./free";
+import { omit } from "./omit";
 
 /** The reroutes of a link, from its source to its target. */
 export function wayOf(level: Level, link: Link): Reroute[] {
@@ -42,7 +43,7 @@ export function addReroute(document: Document, level: Level, id: LinkId, place: 
 
 /** There is no change of a reroute's parent: it is taken out and put back with another. */
 const reparent = (level: Level, reroute: Reroute, parent: RerouteId | undefined): Change[] => {
-  const { parent: _, ...rest } = reroute;
+  const rest = omit(reroute, "parent");
   return [
     { kind: "remove-reroute", level: level.id, id: reroute.id },
     { kind: "add-reroute", level: level.id, reroute: parent === undefined ? rest : { ...rest, parent } },

@@ -87,15 +87,23 @@ function matchType(type: NodeType, words: string): number {
 /** How well a name matches what was typed. */
 export function matchName(name: string, words: string): number {
   const lower = name.toLowerCase();
-  if (lower === words || squeeze(lower) === squeeze(words)) return EXACT;
-  if (lower.startsWith(words) || squeeze(lower).startsWith(squeeze(words))) return PREFIX;
-  const starts = splitWords(name);
-  if (starts.some((word) => word.startsWith(words))) return WORD;
+  const [bare, typed] = [squeeze(lower), squeeze(words)];
+  if (lower === words || bare === typed) return EXACT;
+  if (lower.startsWith(words) || bare.startsWith(typed)) return PREFIX;
+  return matchWords(splitWords(name), words) || matchInside(lower, words);
+}
+
+function matchWords(starts: readonly string[], words: string): number {
   const parts = words.split(/\s+/);
-  if (startsInOrder(starts, parts)) return WORDS + (parts.length > 1 ? 50 : 0);
-  if (parts.length > 1 && parts.every((part) => starts.some((word) => word.startsWith(part)))) return WORDS;
-  if (initials(starts).startsWith(words) && words.length > 1) return WORDS;
-  if (parts.every((part) => lower.includes(part))) return INSIDE;
+  const isMany = parts.length > 1;
+  if (starts.some((word) => word.startsWith(words))) return WORD;
+  if (startsInOrder(starts, parts)) return WORDS + (isMany ? 50 : 0);
+  if (isMany && parts.every((part) => starts.some((word) => word.startsWith(part)))) return WORDS;
+  return words.length > 1 && initials(starts).startsWith(words) ? WORDS : 0;
+}
+
+function matchInside(lower: string, words: string): number {
+  if (words.split(/\s+/).every((part) => lower.includes(part))) return INSIDE;
   const gaps = fuzzyGaps(lower, squeeze(words));
   return gaps === undefined || words.length < 3 || gaps > words.length * 2 ? 0 : FUZZY - Math.min(90, gaps * 8);
 }

@@ -10,29 +10,44 @@ export function faults(document: Document): string[] {
   ]);
 }
 
-function levelFaults(level: Level): string[] {
+const levelFaults = (level: Level): string[] => [
+  ...(["nodes", "links", "frames", "reroutes"] as const).flatMap((kind) =>
+    [...level[kind]].flatMap(([id, item]) => (item.id === id ? [] : [`${kind} has ${item.id} under ${id}`])),
+  ),
+  ...linkFaults(level),
+  ...rerouteFaults(level),
+  ...portFaults(level),
+];
+
+function linkFaults(level: Level): string[] {
   const found: string[] = [];
-  for (const kind of ["nodes", "links", "frames", "reroutes"] as const) {
-    for (const [id, item] of level[kind]) if (item.id !== id) found.push(`${kind} has ${item.id} under ${id}`);
-  }
   const ports = { from: names(level.definition?.inputs), to: names(level.definition?.outputs) };
   const fed = new Set<string>();
-  for (const link of level.links.values()) {
-    const from = link.from.node === INPUTS ? ports.from.has(link.from.slot) : level.nodes.has(link.from.node);
-    const to = link.to.node === OUTPUTS ? ports.to.has(link.to.slot) : level.nodes.has(link.to.node);
-    if (!from) found.push(`link ${link.id} comes from nowhere`);
-    if (!to) found.push(`link ${link.id} leads nowhere`);
-    const end = `${link.to.node} ${link.to.slot}`;
+  for (const { id, from, to } of level.links.values()) {
+    const begins = from.node === INPUTS ? ports.from.has(from.slot) : level.nodes.has(from.node);
+    const ends = to.node === OUTPUTS ? ports.to.has(to.slot) : level.nodes.has(to.node);
+    if (!begins) found.push(`link ${id} comes from nowhere`);
+    if (!ends) found.push(`link ${id} leads nowhere`);
+    const end = `${to.node} ${to.slot}`;
     if (fed.has(end)) found.push(`input ${end} has two links`);
     fed.add(end);
-    if (link.via !== undefined && !level.reroutes.has(link.via)) found.push(`link ${link.id} leads through no reroute`);
   }
-  for (const reroute of level.reroutes.values()) {
-    if (reroute.parent !== undefined && !level.reroutes.has(reroute.parent)) found.push(`reroute ${reroute.id} follows none`);
-  }
-  if (ports.from.size !== (level.definition?.inputs.length ?? 0)) found.push("two inputs of one name");
-  if (ports.to.size !== (level.definition?.outputs.length ?? 0)) found.push("two outputs of one name");
   return found;
 }
+
+const rerouteFaults = (level: Level): string[] => [
+  ...[...level.links.values()]
+    .filter((link) => link.via !== undefined && !level.reroutes.has(link.via))
+    .map((link) => `link ${link.id} leads through no reroute`),
+  ...[...level.reroutes.values()]
+    .filter((reroute) => reroute.parent !== undefined && !level.reroutes.has(reroute.parent))
+    .map((reroute) => `reroute ${reroute.id} follows none`),
+];
+
+const portFaults = (level: Level): string[] =>
+  (["inputs", "outputs"] as const).flatMap((side) => {
+    const ports = level.definition?.[side] ?? [];
+    return names(ports).size === ports.length ? [] : [`two ${side} of one name`];
+  });
 
 const names = (ports: readonly { readonly name: string }[] | undefined): Set<string> => new Set((ports ?? []).map((port) => port.name));

@@ -10,6 +10,7 @@ import { INPUTS, OUTPUTS, levelId } from "../ids";
 import { freeIds, freeName } from "./free";
 import { linksAround, linksFrom, linkTo } from "./graph";
 import { patchNode, present } from "./nodes";
+import { omit } from "./omit";
 import { pruneReroutes, wayOf } from "./reroutes";
 import { around, boxOf, estimateSize, type Box } from "./size";
 import { slotAt, slotsOf } from "./slots";
@@ -124,7 +125,7 @@ function crossings(
 
 function innerLinks(sorted: Sorted, inputs: readonly Crossing[], outputs: readonly Crossing[]): Map<LinkId, Link> {
   const links = new Map(sorted.inner.map((link) => [link.id, link]));
-  const straight = ({ via: _, ...link }: Link): Link => link;
+  const straight = (link: Link): Link => omit(link, "via");
   for (const { port, links: crossing } of inputs) {
     for (const link of crossing) links.set(link.id, { ...straight(link), from: { node: INPUTS, slot: port.name } });
   }
@@ -229,12 +230,12 @@ function unpackedLinks(level: Level, inner: Level, id: NodeId, nodeIds: Readonly
   const sourceOf = (end: End): End | undefined =>
     end.node === INPUTS ? linkTo(level, { node: id, slot: end.slot })?.from : renamed(end);
   const made: Loose[] = [];
-  for (const { id: _, ...link } of inner.links.values()) {
+  for (const link of inner.links.values()) {
     if (link.to.node === OUTPUTS) continue;
     const from = sourceOf(link.from);
     if (from === undefined || from.node === id) continue;
-    const { via, ...straight } = link;
-    const kept = link.from.node === INPUTS || via === undefined ? straight : link;
+    const loose = omit(link, "id");
+    const kept = link.from.node === INPUTS ? omit(loose, "via") : loose;
     made.push({ ...kept, from, to: renamed(link.to) });
   }
   for (const link of linksAround(level, id).outOf) {
