@@ -80,6 +80,8 @@ export interface Client {
   /** What happened in a job after an event's number; `wait` seconds for the next if there is none yet. */
   events(id: string, after?: number, wait?: number, signal?: AbortSignal): Promise<EventPage>;
   cancel(id: string): Promise<Job>;
+  /** Take jobs that wait out of the queue, without a trace; those that run by now stay. */
+  unqueue(ids: readonly string[]): Promise<void>;
   retry(id: string): Promise<Job>;
   /** Forget a job that has ended; its files stay. */
   forget(ids: readonly string[]): Promise<void>;
@@ -138,6 +140,7 @@ function jobRoutes(http: Http, clientId: string) {
     events: (id: string, after = 0, wait = 0, signal?: AbortSignal) =>
       http.get(`/api/v1/jobs/${part(id)}/events`, shapes.eventPage, { query: { after, wait }, signal }),
     cancel: (id: string) => http.post(`/api/v1/jobs/${part(id)}/cancel`, {}, shapes.job),
+    unqueue: (ids: readonly string[]) => http.send("POST", "/api/queue", { delete: ids }),
     retry: (id: string) => http.post(`/api/v1/jobs/${part(id)}/retry`, {}, shapes.job),
     forget: (ids: readonly string[]) => http.send("POST", "/api/history", { delete: ids }),
     interrupt: (id?: string) => http.send("POST", "/api/interrupt", id === undefined ? {} : { prompt_id: id }),
