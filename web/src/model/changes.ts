@@ -9,20 +9,21 @@ export type NodePatch = { readonly [K in Exclude<keyof Node, "id">]?: Node[K] | 
 export type FramePatch = { readonly [K in Exclude<keyof Frame, "id">]?: Frame[K] | undefined };
 export type LinkPatch = { readonly [K in Exclude<keyof Link, "id">]?: Link[K] | undefined };
 
+/** `at` is the place among the others, absent: after them. The order is part of a file, so undoing restores it. */
 export type Change =
-  | { readonly kind: "add-node"; readonly level: LevelId; readonly node: Node }
+  | { readonly kind: "add-node"; readonly level: LevelId; readonly node: Node; readonly at?: number }
   | { readonly kind: "remove-node"; readonly level: LevelId; readonly id: NodeId }
   | { readonly kind: "patch-node"; readonly level: LevelId; readonly id: NodeId; readonly patch: NodePatch }
-  | { readonly kind: "add-link"; readonly level: LevelId; readonly link: Link }
+  | { readonly kind: "add-link"; readonly level: LevelId; readonly link: Link; readonly at?: number }
   | { readonly kind: "remove-link"; readonly level: LevelId; readonly id: LinkId }
   | { readonly kind: "patch-link"; readonly level: LevelId; readonly id: LinkId; readonly patch: LinkPatch }
-  | { readonly kind: "add-frame"; readonly level: LevelId; readonly frame: Frame }
+  | { readonly kind: "add-frame"; readonly level: LevelId; readonly frame: Frame; readonly at?: number }
   | { readonly kind: "remove-frame"; readonly level: LevelId; readonly id: FrameId }
   | { readonly kind: "patch-frame"; readonly level: LevelId; readonly id: FrameId; readonly patch: FramePatch }
-  | { readonly kind: "add-reroute"; readonly level: LevelId; readonly reroute: Reroute }
+  | { readonly kind: "add-reroute"; readonly level: LevelId; readonly reroute: Reroute; readonly at?: number }
   | { readonly kind: "remove-reroute"; readonly level: LevelId; readonly id: RerouteId }
   | { readonly kind: "move-reroute"; readonly level: LevelId; readonly id: RerouteId; readonly to: Reroute["position"] }
-  | { readonly kind: "add-level"; readonly level: Level }
+  | { readonly kind: "add-level"; readonly level: Level; readonly at?: number }
   | { readonly kind: "remove-level"; readonly id: LevelId }
   | { readonly kind: "define-level"; readonly id: LevelId; readonly definition: Definition }
   | { readonly kind: "patch-rest"; readonly rest: Document["rest"] }
@@ -47,14 +48,14 @@ export function apply(document: Document, change: Change): Applied {
       return applyAll(document, change.changes);
     case "add-level":
       return {
-        document: withLevel(document, change.level),
+        document: withNewLevel(document, change.level, change.at),
         inverse: { kind: "remove-level", id: change.level.id },
       };
     case "remove-level": {
       const levels = new Map(document.levels);
       const level = levelOf(document, change.id);
       levels.delete(change.id);
-      return { document: { ...document, levels }, inverse: { kind: "add-level", level } };
+      return { document: { ...document, levels }, inverse: { kind: "add-level", level, ...placeOf(document.levels, change.id) } };
     }
     case "define-level": {
       const level = levelOf(document, change.id);
@@ -80,7 +81,7 @@ function inLevel(level: Level, change: LevelChange): [Level, Change] {
   const at = { level: level.id };
   switch (change.kind) {
     case "add-node":
-      return [added(level, "nodes", change.node), { kind: "remove-node", ...at, id: change.node.id }];
+      return [added(level, "nodes", change.node, change.at), { kind: "remove-node", ...at, id: change.node.id }];
     case "remove-node":
       return withoutNode(level, change.id);
     case "patch-node": {
@@ -88,17 +89,20 @@ function inLevel(level: Level, change: LevelChange): [Level, Change] {
       return [next, { ...change, patch }];
     }
     case "add-link":
-      return [added(level, "links", change.link), { kind: "remove-link", ...at, id: change.link.id }];
+      return [added(level, "links", change.link, change.at), { kind: "remove-link", ...at, id: change.link.id }];
     case "remove-link":
-      return [removed(level, "links", change.id), { kind: "add-link", ...at, link: found(level, "links", change.id) }];
+      return withoutLink(level, found(level, "links", change.id));
     case "patch-link": {
       const [next, patch] = patched(level, "links", change.id, change.patch);
       return [next, { ...change, patch }];
     }
     case "add-frame":
-      return [added(level, "frames", change.frame), { kind: "remove-frame", ...at, id: change.frame.id }];
+      return [added(level, "frames", change.frame, change.at), { kind: "remove-frame", ...at, id: change.frame.id }];
     case "remove-frame":
-      return [removed(level, "frames", change.id), { kind: "add-frame", ...at, frame: found(level, "frames", change.id) }];
+      return [
+        removed(level, "frames", change.id),
+        { kind: "add-frame", ...at, frame: found(level, "frames", change.id), ...placeOf(level.frames, change.id) },
+      ];
     case "patch-frame": {
       const [next, patch] = patched(level, "frames", change.id, change.patch);
       return [next, { ...change, patch }];
@@ -114,10 +118,10 @@ function inReroutes(level: Level, change: RerouteChange): [Level, Change] {
   const at = { level: level.id };
   switch (change.kind) {
     case "add-reroute":
-      return [added(level, "reroutes", change.reroute), { kind: "remove-reroute", ...at, id: change.reroute.id }];
+      return [added(level, "reroutes", change.reroute, change.at), { kind: "remove-reroute", ...at, id: change.reroute.id }];
     case "remove-reroute": {
       const reroute = found(level, "reroutes", change.id);
-      return [removed(level, "reroutes", change.id), { kind: "add-reroute", ...at, reroute }];
+      return [removed(level, "reroutes", change.id), { kind: "add-reroute", ...at, reroute, ...placeOf(level.reroutes, change.id) }];
     }
     case "move-reroute": {
       const before = found(level, "reroutes", change.id);
@@ -137,20 +141,39 @@ function applyAll(document: Document, changes: readonly Change[]): Applied {
   return { document, inverse: all(...inverses) };
 }
 
-/** The order of nodes and links is part of a file, so undoing a removal puts them back in their places. */
+function withoutLink(level: Level, link: Link): [Level, Change] {
+  const inverse: Change = { kind: "add-link", level: level.id, link, ...placeOf(level.links, link.id) };
+  return [removed(level, "links", link.id), inverse];
+}
+
 function withoutNode(level: Level, id: NodeId): [Level, Change] {
-  const touching = [...level.links.values()].filter((link) => link.from.node === id || link.to.node === id);
-  const links = new Map(level.links);
-  for (const link of touching) links.delete(link.id);
-  const next = { ...removed(level, "nodes", id), links };
-  const inverse: Change = {
-    kind: "all",
-    changes: [
-      { kind: "add-node", level: level.id, node: found(level, "nodes", id) },
-      ...touching.map((link): Change => ({ kind: "add-link", level: level.id, link })),
-    ],
-  };
-  return [next, inverse];
+  const node = found(level, "nodes", id);
+  const back: Change[] = [{ kind: "add-node", level: level.id, node, ...placeOf(level.nodes, id) }];
+  let next = removed(level, "nodes", id);
+  for (const link of level.links.values()) {
+    if (link.from.node !== id && link.to.node !== id) continue;
+    const [without, inverse] = withoutLink(next, link);
+    next = without;
+    back.push(inverse);
+  }
+  return [next, all(...back.reverse())];
+}
+
+/** The place of an item among the others, unless it is the last one. */
+function placeOf(items: ReadonlyMap<string, unknown>, id: string): { at?: number } {
+  let at = 0;
+  for (const key of items.keys()) {
+    if (key === id) break;
+    at++;
+  }
+  return at + 1 >= items.size ? {} : { at };
+}
+
+function inserted<K, V>(items: ReadonlyMap<K, V>, key: K, value: V, at: number | undefined): Map<K, V> {
+  if (at === undefined || at >= items.size) return new Map(items).set(key, value);
+  const entries = [...items];
+  entries.splice(Math.max(0, at), 0, [key, value]);
+  return new Map(entries);
 }
 
 interface Items {
@@ -169,11 +192,10 @@ function found<K extends keyof Items>(level: Level, kind: K, id: string): Items[
   return item;
 }
 
-function added<K extends keyof Items>(level: Level, kind: K, item: Items[K]): Level {
-  const items = new Map(itemsOf(level, kind));
+function added<K extends keyof Items>(level: Level, kind: K, item: Items[K], at: number | undefined): Level {
+  const items = itemsOf(level, kind);
   if (items.has(item.id)) throw new ChangeError(`level ${level.id} has ${item.id} among its ${kind} already`);
-  items.set(item.id, item);
-  return { ...level, [kind]: items };
+  return { ...level, [kind]: inserted(items, item.id as string, item, at) };
 }
 
 function removed<K extends keyof Items>(level: Level, kind: K, id: string): Level {
@@ -204,4 +226,9 @@ function patched<K extends keyof Items>(
 
 function withLevel(document: Document, level: Level): Document {
   return { ...document, levels: new Map(document.levels).set(level.id, level) };
+}
+
+function withNewLevel(document: Document, level: Level, at: number | undefined): Document {
+  if (document.levels.has(level.id)) throw new ChangeError(`there is a level ${level.id} already`);
+  return { ...document, levels: inserted(document.levels, level.id, level, at) };
 }

@@ -2,7 +2,8 @@
 
 import type { Change } from "./changes";
 import type { Document } from "./document";
-import { all, apply } from "./changes";
+import { apply } from "./changes";
+import { merged } from "./merge";
 
 export interface Step {
   /** What people read in the history list, a key of the translations. */
@@ -32,7 +33,7 @@ export function edit(now: Edited, change: Change, name: string, gesture?: string
   const last = now.history.done.at(-1);
   const merges = gesture !== undefined && last?.gesture === gesture;
   const step: Step = merges
-    ? { ...last, forward: all(last.forward, change), inverse: all(inverse, last.inverse) }
+    ? { ...last, forward: merged(last.forward, change), inverse: merged(inverse, last.inverse) }
     : { name, forward: change, inverse, gesture };
   const before = merges ? now.history.done.slice(0, -1) : now.history.done.slice(-MAX_STEPS + 1);
   return { document, history: { done: [...before, step], undone: [] } };

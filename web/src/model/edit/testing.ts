@@ -90,3 +90,16 @@ export const anyOf = <T>(items: Iterable<T>, pick: number): T | undefined => {
 /** Some of the nodes, chosen by the bits of `pick`. */
 export const someOf = (level: Level, pick: number): NodeId[] => [...level.nodes.keys()].filter((_, place) => ((pick >> place % 10) & 1) === 1);
 
+
+/** Numbers from 0 up to `limit`, without it, that follow from a seed. */
+export type Dice = (limit: number) => number;
+
+export function dice(seed: number): Dice {
+  let state = seed >>> 0;
+  return (limit) => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return Math.floor((((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32) * limit);
+  };
+}
