@@ -7,7 +7,7 @@ export type Random = () => number;
 
 const TOKEN = /\\[{}|]|[{}|]/g;
 const PLACEHOLDER = /%([^%]+)%/g;
-// eslint-disable-next-line no-control-regex -- no file name may hold control characters
+// No file name may hold control characters.
 const UNSAFE = /[/?<>\\:*|"\x00-\x1f\x7f]/g;
 const DATE = /yyyy|yy|MM|M|dd|d|hh|h|mm|m|ss|s/g;
 

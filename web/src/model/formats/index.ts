@@ -1,17 +1,17 @@
 // Files of every kind in and out.
 
 import type { Document } from "../document";
-import { writeJson, type Json } from "../json";
+import { isObject, writeJson, type Json, type JsonObject } from "../json";
 import type { NodeTypes } from "../types";
 import { toPrompt, writePrompt } from "../convert/prompt";
-import { fromParameters, fromTexts, readTexts, type Found } from "./embedded";
+import { fromParameters, fromTexts, isGltf, isSvg, readGltf, readSvg, readTexts, type Found } from "./embedded";
 import { FormatError } from "./errors";
 import { isPrompt, readPrompt } from "./prompt/read";
-import { MAX_TEXT, parseText, tooLarge } from "./shape";
+import { FILE, fileOf, MAX_TEXT, parseText, tooLarge } from "./shape";
 import { isWorkflow, readWorkflow, workflowJson } from "./workflow";
 
 export { copyNodes, isCopied, paste, type Pasted, type PasteOptions } from "./clipboard";
-export type { Kind } from "./embedded";
+export { excerpt, type Kind, type Source } from "./embedded";
 export { parseParameters, type Parameters } from "./embedded/parameters";
 export { FormatError, type FormatCode, type Notice, type NoticeCode } from "./errors";
 export { estimatedSize, laidOut } from "./prompt/layout";
@@ -26,7 +26,7 @@ export type FileResult = ({ readonly ok: true } & Found) | { readonly ok: false;
 
 /** The document in a file of any kind: by its first bytes, for tensors and texts by its name. */
 export const readFile = (bytes: Uint8Array, name: string, types: NodeTypes): FileResult =>
-  attempt(() => {
+  attempt((): Found => {
     if (bytes.length === 0) throw new FormatError("empty", "this file is empty", "Open another copy of it.", name);
     const texts = readTexts(bytes, name);
     if (texts !== undefined) return fromTexts(texts, types);
@@ -48,7 +48,7 @@ function attempt(read: () => Found): FileResult {
 
 function decoded(bytes: Uint8Array, name: string): string {
   try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch {
     const hint = "Open a workflow as JSON, or a picture, latent or video that carries one.";
     throw new FormatError("no-workflow", "this kind of file carries no workflow", hint, name);
@@ -56,23 +56,50 @@ function decoded(bytes: Uint8Array, name: string): string {
 }
 
 function fromText(text: string, name: string, types: NodeTypes): Found {
+  if (isSvg(text)) return fromTexts(readSvg(text), types);
   if (!/^[\s\ufeff]*[[{]/.test(text)) {
     if (/^\s*Steps: \d+/m.test(text)) return fromParameters(text, types);
     throw new FormatError("no-workflow", "this text is no workflow", "A workflow is JSON: it starts with a brace.", name);
   }
-  return fromJson(parseText(text, name), types);
+  const found = fromJson(parseText(text, name), types);
+  if (found.kind !== "workflow") return found;
+  const document = { ...found.document, rest: { ...found.document.rest, [FILE]: { ...fileOf(found.document.rest), layout: layoutOf(text) } } };
+  SOURCES.set(document, text);
+  return { ...found, document };
 }
 
+/** The text that a document was read from: unless it is changed it is saved as just that. */
+const SOURCES = new WeakMap<Document, string>();
+
+interface Layout {
+  readonly indent: number;
+  readonly end: string;
+}
+
+/** How a file breaks its lines, so that a small change makes a small difference. */
+const layoutOf = (text: string): JsonObject => ({
+  indent: /^\s*\{\r?\n( +)"/.exec(text.slice(0, 200))?.[1]?.length ?? 0,
+  end: /\n$/.test(text) ? "\n" : "",
+});
+
+const NEW_FILE: Layout = { indent: 1, end: "" };
+
 function fromJson(data: Json, types: NodeTypes): Found {
+  if (isGltf(data)) return fromTexts(readGltf(data), types);
   if (isWorkflow(data)) return { kind: "workflow", ...readWorkflow(data, types) };
   if (isPrompt(data)) return { kind: "prompt", ...readPrompt(data, types) };
   const hint = "A workflow has a list of nodes, a prompt is an object of nodes with class_type and inputs.";
   throw new FormatError("not-a-workflow", "this JSON is neither a workflow nor a prompt", hint);
 }
 
-/** The workflow file of a document, as text. */
-export const writeWorkflow = (document: Document, types: NodeTypes, indent = 2): string =>
-  writeJson(workflowJson(document, types), indent);
+/** The workflow file of a document, as text: to the byte what it was read from, if nothing was changed. */
+export function writeWorkflow(document: Document, types: NodeTypes): string {
+  const source = SOURCES.get(document);
+  if (source !== undefined) return source;
+  const said = fileOf(document.rest)["layout"];
+  const { indent, end } = isObject(said) ? (said as unknown as Layout) : NEW_FILE;
+  return writeJson(workflowJson(document, types), indent) + end;
+}
 
 /** The prompt (API) file of a document, as text: what is sent, with texts as they are now. */
 export const exportPrompt = (document: Document, types: NodeTypes): string => writePrompt(toPrompt(document, types));

@@ -4,7 +4,8 @@ import type { Point, Size } from "../document";
 import { isArray, isObject, JsonError, parseJson, type Json, type JsonObject } from "../json";
 import { FormatError } from "./errors";
 
-export const MAX_TEXT = 100 * 2 ** 20;
+/** A workflow of 10,000 nodes has 8 MB; reading more than this would hold up the page for seconds. */
+export const MAX_TEXT = 32 * 2 ** 20;
 
 /** Key under which `rest` holds how the file spelled something; never written to a file. */
 export const FILE = "\u0000file";
@@ -16,14 +17,17 @@ export function parseText(text: string, where = ""): Json {
     return parseJson(text);
   } catch (error) {
     if (error instanceof JsonError) throw new FormatError("not-json", error.message, "Open a workflow that was saved whole.", where);
-    // A regular expression over a text of many megabytes runs out of stack.
-    if (error instanceof RangeError) throw new FormatError("too-large", "a text in this file is too long", "Remove it from the file.", where);
     throw error;
   }
 }
 
 export const tooLarge = (size: number, where = ""): FormatError =>
-  new FormatError("too-large", `${size} bytes are more than the limit of ${MAX_TEXT}`, "Open a smaller file.", where);
+  new FormatError(
+    "too-large",
+    `${Math.ceil(size / 2 ** 20)} MB of workflow are more than the limit of ${MAX_TEXT / 2 ** 20} MB`,
+    "Remove pictures or other large data from it, or split it into several workflows.",
+    where,
+  );
 
 export const badShape = (path: string, expected: string, got: Json | undefined): FormatError =>
   new FormatError("bad-shape", `expected ${expected}, got ${shown(got)}`, "The file is damaged there: open another copy of it.", path);

@@ -87,3 +87,10 @@ export function untilZero(data: Uint8Array): [Uint8Array, Uint8Array] {
   const end = data.indexOf(0);
   return end < 0 ? [data, new Uint8Array()] : [data.subarray(0, end), data.subarray(end + 1)];
 }
+
+/** The first text of a key counts; keys have no case. */
+export function add(texts: Texts, key: string, data: Uint8Array, kind = "file"): void {
+  if (data.length > MAX_TEXTS) throw oversized(kind);
+  const name = key.toLowerCase();
+  if (!texts.has(name)) texts.set(name, utf8(data));
+}

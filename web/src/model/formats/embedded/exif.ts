@@ -33,7 +33,7 @@ export function readJpeg(data: Uint8Array): Texts {
   return new Map();
 }
 
-function readExif(data: Uint8Array, kind: string): Texts {
+export function readExif(data: Uint8Array, kind: string): Texts {
   if (data.length > MAX_TEXTS) throw oversized(kind);
   const start = latin1(data.subarray(0, 6)) === PREFIX ? 6 : 0;
   const tiff = new Bytes(data.subarray(start), kind);

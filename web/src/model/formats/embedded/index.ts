@@ -7,31 +7,15 @@ import { isPrompt, readPrompt } from "../prompt/read";
 import { parseText } from "../shape";
 import { isWorkflow, readWorkflow, type Opened } from "../workflow";
 import type { Texts } from "./bytes";
-import { isJpeg, isWebp, readJpeg, readWebp } from "./exif";
-import { isFlac, isMp4, isWebm, readFlac, readMp4, readSafetensors, readWebm } from "./media";
 import { parametersToPrompt, parseParameters } from "./parameters";
-import { isPng, readPng } from "./png";
+
+export { excerpt, type Source } from "./excerpt";
+export { readTexts } from "./kinds";
+export { isGltf, isSvg, readGltf, readSvg } from "./models";
 
 export type Kind = "workflow" | "prompt" | "parameters";
 export interface Found extends Opened {
   readonly kind: Kind;
-}
-
-const TENSORS = /\.(latent|safetensors|sft)$/i;
-const READERS: readonly (readonly [(data: Uint8Array) => boolean, (data: Uint8Array) => Texts])[] = [
-  [isPng, readPng],
-  [isWebp, readWebp],
-  [isJpeg, readJpeg],
-  [isMp4, readMp4],
-  [isWebm, readWebm],
-  [isFlac, readFlac],
-];
-
-/** The texts in a file, undefined if it is of no kind that carries any. */
-export function readTexts(data: Uint8Array, name: string): Texts | undefined {
-  const reader = READERS.find(([is]) => is(data));
-  if (reader !== undefined) return reader[1](data);
-  return TENSORS.test(name) ? readSafetensors(data) : undefined;
 }
 
 /** The document that the texts of a file stand for. */

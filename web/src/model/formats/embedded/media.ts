@@ -1,8 +1,8 @@
-// Texts in tensors (`__metadata__` of safetensors), videos (MP4, WebM) and sound (FLAC).
+// Texts in tensors (`__metadata__` of safetensors) and videos (MP4, WebM).
 
 import { isObject } from "../../json";
 import { parseText } from "../shape";
-import { Bytes, damaged, latin1, MAX_TEXTS, oversized, utf8, type Texts } from "./bytes";
+import { add, Bytes, damaged, latin1, MAX_TEXTS, oversized, utf8, type Texts } from "./bytes";
 
 export function readSafetensors(data: Uint8Array): Texts {
   const bytes = new Bytes(data, "latent");
@@ -16,13 +16,13 @@ export function readSafetensors(data: Uint8Array): Texts {
 
 export const isMp4 = (data: Uint8Array): boolean => latin1(data.subarray(4, 8)) === "ftyp";
 
-interface Box {
+export interface Box {
   readonly kind: string;
   readonly body: Bytes;
 }
 
 /** The boxes of ISO base media (ISO 14496-12): size, kind, body. */
-function* boxes(bytes: Bytes): Generator<Box> {
+export function* boxes(bytes: Bytes): Generator<Box> {
   for (let at = 0; at + 8 <= bytes.length; ) {
     let [size, header] = [bytes.u32(at), 8];
     if (size === 1) [size, header] = [bytes.u64(at + 8), 16];
@@ -78,12 +78,6 @@ function readList(bytes: Bytes, keys: readonly string[], texts: Texts): void {
   }
 }
 
-function add(texts: Texts, key: string, data: Uint8Array): void {
-  if (data.length > MAX_TEXTS) throw oversized("file");
-  const name = key.toLowerCase();
-  if (!texts.has(name)) texts.set(name, utf8(data));
-}
-
 export const isWebm = (data: Uint8Array): boolean => latin1(data.subarray(0, 4)) === "\x1a\x45\xdf\xa3";
 
 const CONTAINERS: ReadonlySet<number> = new Set([0x18538067, 0x1254c367, 0x7373, 0x67c8]);
@@ -121,32 +115,4 @@ function vint(bytes: Bytes, at: number, keepsMarker: boolean): { value: number; 
     value = value * 256 + byte;
   }
   return { value, width, isUnknown: isUnknown && !keepsMarker };
-}
-
-export const isFlac = (data: Uint8Array): boolean => latin1(data.subarray(0, 4)) === "fLaC";
-
-/** Vorbis comments: `KEY=text`. */
-export function readFlac(data: Uint8Array): Texts {
-  const bytes = new Bytes(data, "sound file");
-  const texts: Texts = new Map();
-  for (let at = 4, isLast = false; !isLast && at + 4 <= data.length; ) {
-    const header = bytes.u32(at);
-    const [kind, length] = [(header >>> 24) & 0x7f, header & 0xffffff];
-    isLast = header >>> 31 === 1;
-    if (kind === 4) readComments(bytes.part(at + 4, length), texts);
-    at += 4 + length;
-  }
-  return texts;
-}
-
-function readComments(bytes: Bytes, texts: Texts): void {
-  const vendor = bytes.u32(0, true);
-  let at = 8 + vendor;
-  for (let left = bytes.u32(4 + vendor, true); left > 0; left--) {
-    const length = bytes.u32(at, true);
-    const comment = bytes.slice(at + 4, length);
-    const equals = comment.indexOf(0x3d);
-    if (equals > 0) add(texts, latin1(comment.subarray(0, equals)), comment.subarray(equals + 1));
-    at += 4 + length;
-  }
 }

@@ -7,7 +7,7 @@ import { Bytes, damaged, latin1, MAX_TEXTS, oversized, untilZero, utf8, utf8OrLa
 const KIND = "PNG picture";
 const SIGNATURE = [0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a];
 /** `comf` is laid out like `tEXt`; animated pictures have it. */
-const TEXT_KINDS: ReadonlySet<string> = new Set(["tEXt", "zTXt", "iTXt", "comf"]);
+export const TEXT_KINDS: ReadonlySet<string> = new Set(["tEXt", "zTXt", "iTXt", "comf"]);
 
 export const isPng = (data: Uint8Array): boolean => SIGNATURE.every((byte, place) => data[place] === byte);
 

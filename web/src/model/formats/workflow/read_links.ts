@@ -64,9 +64,11 @@ export function readLinks(items: readonly Json[], around: Around): ReadLinks {
   const [strays, dangling, again]: [Json[], Link[], [Row, End][]] = [[], [], []];
   for (const { data, row } of rows) {
     if (data === null) continue;
-    const source = row === undefined || table.get(row.id) !== row ? undefined : sourceOf(row, byId, around);
-    const [first, ...more] = row === undefined || source === undefined ? [] : (ends.get(row.id) ?? []);
-    if (row === undefined || source === undefined || first === undefined) {
+    // Of two rows with one id the last one counts.
+    const isTaken = row !== undefined && table.get(row.id) === row;
+    const source = isTaken ? sourceOf(row, byId, around) : undefined;
+    const [first, ...more] = isTaken ? (ends.get(row.id) ?? []) : [];
+    if (!isTaken || source === undefined || first === undefined) {
       strays.push(data);
       continue;
     }
@@ -75,14 +77,18 @@ export function readLinks(items: readonly Json[], around: Around): ReadLinks {
     if (link.from.node !== INPUTS && !byId.has(link.from.node)) dangling.push(link);
     again.push(...more.map((end): [Row, End] => [row, end]));
   }
-  let next = highest(table.keys()) + 1;
-  for (const [row, end] of again) {
-    const source = sourceOf(row, byId, around);
-    if (source === undefined) continue;
-    const link = linkOf(row, String(next++), source, end, around);
-    links.set(link.id, { ...link, rest: without(link.rest ?? {}, new Set()) });
-  }
+  for (const link of copies(again, highest(table.keys()) + 1, byId, around)) links.set(link.id, link);
   return { links, strays, dangling };
+}
+
+/** Links of their own for inputs that share a row with another one. */
+function copies(again: readonly [Row, End][], next: number, nodes: ReadonlyMap<NodeId, Node>, around: Around): Link[] {
+  return again.flatMap(([row, end]) => {
+    const source = sourceOf(row, nodes, around);
+    if (source === undefined) return [];
+    const link = linkOf(row, String(next++), source, end, around);
+    return [{ ...link, rest: without(link.rest ?? {}, new Set()) }];
+  });
 }
 
 interface End {

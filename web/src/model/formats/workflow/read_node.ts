@@ -121,7 +121,8 @@ export function named(node: Node, layout: Layout | undefined): Node {
   const read = readValues(layout, saved);
   const values = { ...read.values, ...node.values };
   const control = { ...read.control, ...node.control };
-  const { unnamedValues: _, ...others } = node;
+  const others = { ...node };
+  delete (others as { unnamedValues?: Json }).unnamedValues;
   const file = fileOf(node.rest);
   const rest = without(node.rest, new Set([NAMED, CONTROLS]));
   const raw = file["raw"];

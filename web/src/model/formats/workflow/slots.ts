@@ -68,18 +68,27 @@ export function slotsOf(level: Level, node: Node, levels: Levels, types: NodeTyp
   const inputs = node.inputs.length === 0 && isNew ? sockets : node.inputs;
   const outputs = node.outputs.length === 0 && isNew ? (declared?.outputs ?? []) : node.outputs;
   const { into, outOf } = wiringOf(level);
-  const linked = [...(into.get(node.id)?.values() ?? [])].filter((link) => !has(inputs, link.to.slot));
-  const added = linked.map((link): Slot => {
-    return declared?.inputs.find((slot) => slot.name === link.to.slot) ?? { name: link.to.slot, type: link.type };
-  });
-  const wanted = [...(outOf.get(node.id)?.keys() ?? [])].filter((name) => !has(outputs, name));
-  const places = wanted.map((name) => declared?.outputs.findIndex((slot) => slot.name === name) ?? -1);
-  const last = places.reduce((highest, place) => Math.max(highest, place), -1);
-  const more = declared?.outputs.slice(outputs.length, last + 1).filter((slot) => !has(outputs, slot.name)) ?? [];
+  const added = inputsAdded(inputs, into.get(node.id), declared);
+  const more = outputsAdded(outputs, outOf.get(node.id), declared);
   return {
     inputs: added.length === 0 ? inputs : [...inputs, ...added],
     outputs: more.length === 0 ? outputs : [...outputs, ...more],
   };
+}
+
+function inputsAdded(inputs: readonly Slot[], links: ReadonlyMap<string, Link> | undefined, declared: Slots | undefined): Slot[] {
+  const linked = [...(links?.values() ?? [])].filter((link) => !has(inputs, link.to.slot));
+  return linked.map((link) => {
+    return declared?.inputs.find((slot) => slot.name === link.to.slot) ?? { name: link.to.slot, type: link.type };
+  });
+}
+
+/** Outputs up to the last one that is linked: the place of an output counts. */
+function outputsAdded(outputs: readonly Slot[], links: ReadonlyMap<string, unknown> | undefined, declared: Slots | undefined): Slot[] {
+  const wanted = [...(links?.keys() ?? [])].filter((name) => !has(outputs, name));
+  const places = wanted.map((name) => declared?.outputs.findIndex((slot) => slot.name === name) ?? -1);
+  const last = places.reduce((highest, place) => Math.max(highest, place), -1);
+  return declared?.outputs.slice(outputs.length, last + 1).filter((slot) => !has(outputs, slot.name)) ?? [];
 }
 
 const has = (slots: readonly Slot[], name: string): boolean => slots.some((slot) => slot.name === name);

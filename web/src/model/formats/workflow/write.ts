@@ -79,13 +79,16 @@ function writeSubgraph(level: Level, writing: Writing): JsonObject {
   if (definition === undefined) throw new Error(`level ${level.id} is no subgraph`);
   const raw = spelledBy(level.rest);
   const parts = writeLevel(level, true, writing);
+  /** What a new subgraph is given that others read. */
+  const orNew = (key: string, fresh: Json): readonly [string, Json | undefined] =>
+    [key, member(level.rest, key) ?? (raw === undefined ? fresh : undefined)];
   const state = { lastNodeId: parts.lastNode, lastLinkId: parts.lastLink, lastGroupId: 0, lastRerouteId: parts.lastReroute };
   const fields: Fields = [
     kept(raw, "id", idOf, level.id as string, level.id),
     ["version", 1],
     ...(raw === undefined && level.rest["state"] === undefined ? [["state", state] as const] : stateOf(level.rest, parts)),
-    ["revision", member(level.rest, "revision") ?? (raw === undefined ? 0 : undefined)],
-    ["config", member(level.rest, "config") ?? (raw === undefined ? {} : undefined)],
+    orNew("revision", 0),
+    orNew("config", {}),
     kept(raw, "name", textOf, definition.name, definition.name),
     kept(raw, "description", optionalText, definition.description, definition.description),
     kept(raw, "category", optionalText, definition.category, definition.category),
@@ -93,12 +96,12 @@ function writeSubgraph(level: Level, writing: Writing): JsonObject {
     ["outputNode", borderNode(raw, "outputNode", -20, definition.outputPosition)],
     ["inputs", definition.inputs.map((port) => writePort(port, parts.portLinks(INPUTS, port.name)))],
     ["outputs", definition.outputs.map((port) => writePort(port, parts.portLinks(OUTPUTS, port.name)))],
-    ["widgets", member(level.rest, "widgets") ?? (raw === undefined ? [] : undefined)],
+    orNew("widgets", []),
     ["nodes", parts.nodes],
     ["groups", parts.groups],
     ["links", parts.links],
     ["reroutes", parts.reroutes.length > 0 || (raw !== undefined && Object.hasOwn(raw, "reroutes")) ? parts.reroutes : undefined],
-    ["extra", member(level.rest, "extra") ?? (raw === undefined ? {} : undefined)],
+    orNew("extra", {}),
     ...Object.entries(without(level.rest, new Set(["state", "revision", "config", "widgets", "extra"]))),
   ];
   return inOrderOf(raw, fields);
@@ -225,12 +228,17 @@ function rowOf(link: Link, id: number, level: Level, slots: ReadonlyMap<string, 
   };
 }
 
+/** Whether a row of the file says the same, save for reroutes. */
+function isSameRow(row: Row, read: ReturnType<typeof readRow>): boolean {
+  if (read === undefined) return false;
+  const { id, source, output, target, input, type } = read;
+  return same([id, source, output, target, input, type], [String(row.id), idOf(row.source), row.output, idOf(row.target), row.input, row.type]);
+}
+
 function writeRow(link: Link, row: Row, isObjectRow: boolean): Json {
   const raw = fileOf(link.rest)["raw"];
   const read = raw === undefined ? undefined : readRow(raw);
-  const isSame =
-    read !== undefined && read.id === String(row.id) && read.source === idOf(row.source) && read.output === row.output &&
-    read.target === idOf(row.target) && read.input === row.input && read.type === row.type;
+  const isSame = isSameRow(row, read);
   if (!isObjectRow) {
     if (isSame && isArray(raw)) return raw;
     const extra = isArray(raw) ? raw.slice(6) : [];
