@@ -15,6 +15,8 @@ export interface UserFile {
 export interface UserFiles {
   /** The workflows, with paths below `workflows/`. */
   workflows(): Promise<FileInfo[]>;
+  /** The files of one folder, with paths below it; none if there is no such folder. */
+  list(folder: string): Promise<FileInfo[]>;
   read(path: string): Promise<UserFile>;
   /** Write over whatever is there (drafts, settings of panels). */
   write(path: string, text: string): Promise<void>;
@@ -117,6 +119,7 @@ export function createUserFiles(http: Http, pause: (ms: number) => Promise<void>
 
   return {
     workflows: async () => (await list(FOLDER, true)).filter((info) => info.path.endsWith(".json")),
+    list: (folder) => list(folder, false),
     read,
     write: (path, text) => post(path, text, true),
     remove: (path) => http.send("DELETE", route(path)),

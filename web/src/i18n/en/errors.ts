@@ -5,6 +5,7 @@ export const words = {
   "errors.workflow": "Workflow",
   "errors.show": "Show",
   "errors.showNode": "Show {{node}}",
+  "errors.showInput": "Show {{input}} of {{node}}",
   "errors.input": "Input",
   "errors.value": "Value",
   "errors.allowed": "Allowed",

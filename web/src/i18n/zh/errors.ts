@@ -5,6 +5,7 @@ export const words = {
   "errors.workflow": "工作流",
   "errors.show": "显示",
   "errors.showNode": "显示 {{node}}",
+  "errors.showInput": "显示 {{node}} 的 {{input}}",
   "errors.input": "输入",
   "errors.value": "值",
   "errors.allowed": "允许",

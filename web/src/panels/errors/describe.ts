@@ -51,23 +51,18 @@ export function describeFault(fault: Fault, typeName: string, type: NodeType | u
 }
 
 function sentence(fault: Fault, node: string, value: string | undefined, expected: Expected | undefined): string {
-  const words = {
-    node,
-    input: fault.input ?? "",
-    value: value ?? "",
-    min: String(expected?.min ?? ""),
-    max: String(expected?.max ?? ""),
-    type: expected?.type ?? "",
-    said: fault.message,
-    details: fault.details,
-  };
-  const key = SENTENCES[fault.type];
-  const text = key === undefined ? t("errors.other", words) : t(key, words);
-  const isGuess = key === "errors.notInList" && expected?.choices !== undefined && value !== undefined;
-  const near = isGuess ? nearest(value, expected.choices.map(shown)) : undefined;
-  const guess = near === undefined ? "" : ` ${t("errors.nearest", { near })}`;
-  const hint = fault.hint === undefined || text.includes(fault.hint) ? "" : ` ${fault.hint}`;
-  return `${text}${guess}${hint}`;
+  const key = SENTENCES[fault.type] ?? "errors.other";
+  const { input = "", message: said, details, hint } = fault;
+  const [min, max] = [expected?.min, expected?.max].map((end) => (end === undefined ? "" : String(end)));
+  const text = t(key, { node, input, value: value ?? "", min, max, type: expected?.type ?? "", said, details });
+  const guess = key === "errors.notInList" ? guessOf(value, expected) : "";
+  return [text, guess, hint === undefined || text.includes(hint) ? "" : hint].filter(Boolean).join(" ");
+}
+
+function guessOf(value: string | undefined, expected: Expected | undefined): string {
+  if (value === undefined || expected?.choices === undefined) return "";
+  const near = nearest(value, expected.choices.map(shown));
+  return near === undefined ? "" : t("errors.nearest", { near });
 }
 
 const SENTENCES: Readonly<Record<string, string>> = {

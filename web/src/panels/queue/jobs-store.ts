@@ -11,6 +11,10 @@ export interface JobsState {
   /** Ended jobs, the newest first, as far as they are loaded. */
   readonly ended: readonly Job[];
   readonly total: number;
+  /** Which of the ended jobs are listed. */
+  readonly scope: Scope;
+  /** How many there are, listed or not. */
+  readonly counts: { readonly done: number; readonly failed: number };
   readonly loading: boolean;
   /** Why the list may be out of date. */
   readonly problem: unknown;
@@ -18,10 +22,15 @@ export interface JobsState {
   readonly details: Readonly<Record<string, JobDetails>>;
 
   refresh(): Promise<void>;
+  /** List other jobs of those that have ended. */
+  show(scope: Scope): Promise<void>;
   loadMore(): Promise<void>;
   look(id: string): Promise<JobDetails | undefined>;
+  /** The last job before this one that was done with the same workflow. */
+  previousOf(job: Job): Promise<Job | undefined>;
   /** Stop jobs that run, take those that wait out of the queue. */
   cancel(ids: readonly string[]): Promise<void>;
+  /** Delete jobs, whatever their state; those that run are stopped. */
   remove(ids: readonly string[]): Promise<void>;
   retry(id: string): Promise<void>;
   /** Move a waiting job to a place among those that wait. */
@@ -39,8 +48,11 @@ export type JobsClient = Pick<
 
 const PAGE = 200;
 const FIRST_PAGE = 60;
+const LONGEST_PAGE = 1000;
 const MOST_DETAILS = 300;
-const ENDED = ["done", "failed", "cancelled", "quarantined"] as const;
+const FAILED = ["failed", "cancelled", "quarantined"] as const;
+const SCOPES = { all: ["done", ...FAILED], done: ["done"], failed: FAILED } as const;
+export type Scope = keyof typeof SCOPES;
 const NO_QUEUE: Queue = { paused: false, running: [], waiting: [] };
 
 export function createJobsStore(
@@ -55,11 +67,18 @@ export function createJobsStore(
   const store = createStore<JobsState>()((set, get) => {
     const refresh = async (): Promise<void> => {
       const number = ++asked;
+      const { scope } = get();
+      const rest = scope === "failed" ? SCOPES.done : FAILED;
       try {
-        const [queue, page] = await Promise.all([client.queue(), client.jobs({ states: ENDED, limit: FIRST_PAGE })]);
+        const [queue, page, others] = await Promise.all([
+          client.queue(),
+          client.jobs({ states: SCOPES[scope], limit: FIRST_PAGE }),
+          client.jobs({ states: rest, limit: 1 }),
+        ]);
         if (number !== asked) return; // a later question is on its way, whose answer is newer
         const ended = mergeNewest(get().ended, page.jobs, page.total);
-        set({ queue, ended, total: page.total, problem: undefined, details: keptDetails(get().details, ended) });
+        const counts = countsOf(scope, page.total, others.total);
+        set({ queue, ended, total: page.total, counts, problem: undefined, details: keptDetails(get().details, ended) });
       } catch (problem) {
         if (number === asked) set({ problem });
       }
@@ -78,23 +97,49 @@ export function createJobsStore(
       queue: NO_QUEUE,
       ended: [],
       total: 0,
+      scope: "all",
+      counts: { done: 0, failed: 0 },
       loading: false,
       problem: undefined,
       details: {},
       refresh,
+      show: (scope) => {
+        if (scope === get().scope) return Promise.resolve();
+        // What is known already is shown at once; the rest follows.
+        const states: readonly string[] = SCOPES[scope];
+        const ended = get().ended.filter((job) => states.includes(job.state));
+        set({ scope, ended, total: ended.length });
+        return refresh();
+      },
       loadMore: async () => {
-        const { ended, total, loading } = get();
+        const { ended, total, loading, scope } = get();
         if (loading || ended.length >= total) return;
         set({ loading: true });
         try {
-          const page = await client.jobs({ states: ENDED, limit: PAGE, offset: ended.length });
-          const known = new Set(get().ended.map((job) => job.id));
-          set({ ended: [...get().ended, ...page.jobs.filter((job) => !known.has(job.id))], total: page.total });
+          const states = SCOPES[scope];
+          const page = await client.jobs({ states, limit: PAGE, offset: ended.length });
+          if (scope !== get().scope) return;
+          const all = withPage(get().ended, page.jobs);
+          // A job that waited long may have ended far down in the list: then the list is read anew.
+          const fresh = all.length > get().ended.length || all.length >= page.total;
+          const again = fresh ? undefined : await client.jobs({ states, limit: Math.min(LONGEST_PAGE, all.length + PAGE) });
+          if (scope === get().scope) set({ ended: again?.jobs ?? all, total: again?.total ?? page.total });
         } catch (problem) {
           set({ problem });
         } finally {
           set({ loading: false });
         }
+      },
+      previousOf: async (job) => {
+        const workflow = job.workflow_id ?? undefined;
+        for (let [offset, total] = [0, 1]; offset < total; offset += PAGE) {
+          const query = { states: SCOPES.done, limit: PAGE, offset };
+          const page = await client.jobs(workflow === undefined ? query : { ...query, workflow });
+          const found = page.jobs.find((other) => isBefore(other, job));
+          if (found !== undefined) return found;
+          total = page.total;
+        }
+        return undefined;
       },
       look: (id) => {
         const known = get().details[id];
@@ -120,10 +165,17 @@ export function createJobsStore(
           ]),
         );
       },
-      remove: (ids) => {
-        const gone = new Set(ids);
-        set({ ended: get().ended.filter((job) => !gone.has(job.id)), total: get().total - gone.size });
-        return act(() => client.forget(ids));
+      remove: async (ids) => {
+        const { queue } = get();
+        const open = new Set([...queue.running, ...queue.waiting].map((job) => job.id));
+        const over = ids.filter((id) => !open.has(id));
+        const gone = new Set(over);
+        const ended = get().ended.filter((job) => !gone.has(job.id));
+        set({ ended, total: get().total - (get().ended.length - ended.length) });
+        await Promise.all([
+          over.length === 0 ? undefined : act(() => client.forget(over)),
+          over.length === ids.length ? undefined : get().cancel(ids.filter((id) => open.has(id))),
+        ]);
       },
       retry: (id) => act(() => client.retry(id)),
       move: (id, to) => {
@@ -179,3 +231,15 @@ function keptDetails(all: JobsState["details"], ended: readonly Job[]): JobsStat
   return fresh.length === entries.length ? all : Object.fromEntries(fresh);
 }
 
+const countsOf = (scope: Scope, total: number, others: number): JobsState["counts"] => {
+  if (scope === "all") return { done: total - others, failed: others };
+  return scope === "done" ? { done: total, failed: others } : { done: others, failed: total };
+};
+
+function withPage(known: readonly Job[], page: readonly Job[]): readonly Job[] {
+  const ids = new Set(known.map((job) => job.id));
+  return [...known, ...page.filter((job) => !ids.has(job.id))];
+}
+
+const isBefore = (one: Job, other: Job): boolean =>
+  one.created < other.created || (one.created === other.created && one.number < other.number);

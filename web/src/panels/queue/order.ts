@@ -28,7 +28,9 @@ export function mergeNewest(known: readonly Job[], newest: readonly Job[], total
   });
   const ids = new Set(newest.map((job) => job.id));
   const last = newest.at(-1);
-  if (last === undefined || newest.length >= total) return same(known, head) ? known : head;
+  // Where nothing of the newest part is known there may be a gap below it, which is read when somebody scrolls there.
+  const isApart = !newest.some((job) => before.has(job.id));
+  if (last === undefined || newest.length >= total || isApart) return same(known, head) ? known : head;
   const tail = known.filter((job) => !ids.has(job.id) && job.created <= last.created);
   const merged = [...head, ...tail].slice(0, total);
   return same(known, merged) ? known : merged;
