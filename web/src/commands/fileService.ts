@@ -13,9 +13,10 @@ import type { Answer, UiStore } from "../state/ui";
 import type { Workbench } from "../state/workbench";
 import type { Tab } from "../state/workspace";
 import { t } from "../i18n";
+import { explain, explainNotices } from "./explain";
 import { countMissing, findMissing } from "./missing";
 import { messageOf, notify } from "./notify";
-import type { FileService, Formats } from "./services";
+import type { FileService, Formats, OpenedFile } from "./services";
 
 export interface FileParts {
   readonly bench: Workbench;
@@ -27,6 +28,11 @@ export interface FileParts {
   /** The text of a template. */
   readonly template: (name: string) => Promise<string>;
 }
+
+const ACCEPTED = [
+  "json", "png", "apng", "webp", "jpg", "jpeg", "avif", "svg", "latent", "safetensors", "mp4", "mov", "webm", "mkv", "flac", "mp3",
+  "ogg", "opus", "glb", "gltf", "txt",
+].map((suffix) => `.${suffix}`).join(",");
 
 export const titleOf = (path: string): string => path.replace(/^.*\//, "").replace(/\.[a-z0-9]+$/i, "") || path;
 
@@ -57,11 +63,14 @@ export function createFileService(parts: FileParts): FileService {
     return title;
   };
 
-  const textOf = (tab: Tab): string => writeJson(formats.write(tab.document.getState().document), 1);
+  const textOf = (tab: Tab): string => formats.text(tab.document.getState().document);
 
-  const show = (document: Document, title: string, file?: Tab["file"]): Tab => {
+  /** Always in a tab of its own: what is open is never replaced. */
+  const show = ({ document, notices }: OpenedFile, title: string, file?: Tab["file"]): Tab => {
     const at = file === undefined ? { unsaved: true } : { file };
     const tab = bench.open({ document, title: file === undefined ? freeTitle(title) : title, ...at });
+    const mended = explainNotices(notices);
+    if (mended !== undefined) notify(t("formats.mended", { name: title }), { details: mended });
     reportMissing(document, title);
     return tab;
   };
@@ -76,13 +85,12 @@ export function createFileService(parts: FileParts): FileService {
 
   /** What a file without its own workflow says, where it was dropped. */
   const refused = (name: string, error: unknown): void =>
-    notify(t("files.cannotOpen", { name }), { tone: "error", details: messageOf(error) });
+    notify(t("files.cannotOpen", { name }), { tone: "error", details: explain(error) });
 
   const openFiles = async (given: readonly File[]): Promise<void> => {
     for (const file of given) {
       try {
-        const document = await formats.read(new Uint8Array(await file.arrayBuffer()), file.name);
-        show(document, titleOf(file.name));
+        show(await formats.read(file), titleOf(file.name));
       } catch (error) {
         refused(file.name, error);
       }
@@ -172,12 +180,13 @@ export function createFileService(parts: FileParts): FileService {
   };
 
   return {
+    show: (id) => workspace.getState().activate(id),
     create: () => void bench.open({ document: emptyDocument(), title: freeTitle(t("files.untitled")) }),
     pick: () => {
       const input = document.createElement("input");
       input.type = "file";
       input.multiple = true;
-      input.accept = ".json,.png,.webp,.latent,.safetensors,.mp4,.webm,.flac,.mp3,.txt";
+      input.accept = ACCEPTED;
       input.onchange = () => void openFiles([...(input.files ?? [])]);
       input.click();
     },
@@ -192,8 +201,8 @@ export function createFileService(parts: FileParts): FileService {
     },
     openTemplate: async (name) => {
       try {
-        const document = formats.readText(await parts.template(name));
-        show({ ...document, id: newId() }, t(`templates.${name}`, { defaultValue: name }));
+        const { document, notices } = formats.readText(await parts.template(name));
+        show({ document: { ...document, id: newId() }, notices }, t(`templates.${name}`, { defaultValue: name }));
       } catch (error) {
         refused(name, error);
       }
@@ -207,19 +216,22 @@ export function createFileService(parts: FileParts): FileService {
     },
     duplicate: (tab) => {
       const { document } = tab.document.getState();
-      show({ ...document, id: newId() }, `${tab.title} ${t("files.copy")}`);
+      show({ document: { ...document, id: newId() }, notices: [] }, `${tab.title} ${t("files.copy")}`);
     },
     exportWorkflow: (tab) => download(`${tab.title}.json`, textOf(tab)),
-    exportPrompt: async (tab) => {
-      const graph = formats.prompt(tab.document.getState().document);
-      download(`${tab.title} (API).json`, writeJson(graph, 2));
+    exportPrompt: (tab) => {
+      try {
+        download(`${tab.title} (API).json`, formats.prompt(tab.document.getState().document));
+      } catch (error) {
+        notify(t("formats.cannotExport", { name: tab.title }), { tone: "error", details: explain(error) });
+      }
     },
     share: async (tab) => {
       const text = writeJson(formats.write(tab.document.getState().document));
       const link = writeShareLink(text, location.href);
       try {
         await navigator.clipboard.writeText(link);
-        notify(t("files.linkCopied", { size: link.length }), { tone: "good" });
+        notify(t("files.linkCopied", { count: link.length }), { tone: "good" });
       } catch {
         await ask(t("command.file.share"), link, t("shell.close")); // no clipboard on plain http: copied by hand
       }

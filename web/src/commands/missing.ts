@@ -1,7 +1,7 @@
 // What a document needs and the server has not: node types, models, input files. Found without holding up its opening.
 
 import type { Document, Node } from "../model/document";
-import { isArray, isObject, type Json } from "../model/json";
+import { isArray, isObject, type Json, type JsonObject } from "../model/json";
 import { levelId } from "../model/ids";
 import type { NodeTypes } from "../model/types";
 import type { MissingReport } from "../state/ui";
@@ -24,7 +24,7 @@ export function findMissing(document: Document, types: NodeTypes, title: string)
       }
       for (const absent of absentFiles(node, types)) {
         if (absent.upload) inputs.push({ node: node.title ?? node.type, name: absent.name, value: absent.value });
-        else models.set(absent.value, { name: absent.value, ...linkOf(node, absent.value) });
+        else models.set(absent.value, { name: absent.value, ...linkOf(node, document, absent.value) });
       }
     }
   }
@@ -48,9 +48,11 @@ const packOf = (node: Node): { pack?: string } => {
   return typeof pack === "string" ? { pack } : {};
 };
 
-/** Where a model comes from, as the workflow says it; only addresses of the web count. */
-function linkOf(node: Node, name: string): { folder: string; url?: string } {
-  const listed: readonly Json[] = isArray(node.properties["models"]) ? node.properties["models"] : [];
+const listIn = (data: JsonObject): readonly Json[] => (isArray(data["models"]) ? data["models"] : []);
+
+/** Where a model comes from, as the node or the workflow says it; only addresses of the web count. */
+function linkOf(node: Node, document: Document, name: string): { folder: string; url?: string } {
+  const listed = [...listIn(node.properties), ...listIn(document.rest)];
   const entry = listed.find((model) => isObject(model) && model["name"] === name);
   if (!isObject(entry)) return { folder: "" };
   const { directory, url } = entry;

@@ -1,24 +1,35 @@
 // What commands act through, as far as it is not the workspace itself. The shell puts it together once, at the start.
 
 import type { Document } from "../model/document";
+import type { Notice } from "../model/formats";
 import type { JsonObject } from "../model/json";
 import type { SettingsStore } from "../state/settings";
 import type { UiStore } from "../state/ui";
 import type { Tab } from "../state/workspace";
 
+export interface OpenedFile {
+  readonly document: Document;
+  /** What had to be mended in it. */
+  readonly notices: readonly Notice[];
+}
+
 /** Files as documents and back; the model's formats, seen from here. */
 export interface Formats {
-  /** Every document in a file: most hold one. Raises, with a text for people, for a file that holds none. */
-  read(data: Uint8Array, name: string): Promise<Document>;
-  readText(text: string): Document;
+  /** The document in a file of any kind. Raises an error that `explain` has words for if there is none. */
+  read(file: File): Promise<OpenedFile>;
+  readText(text: string): OpenedFile;
   /** As the UI workflow's JSON. */
   write(document: Document): JsonObject;
-  /** As the graph that the server runs. */
-  prompt(document: Document): JsonObject;
+  /** As the text of a workflow file: to the byte what it was read from, while nothing is changed. */
+  text(document: Document): string;
+  /** As the text of the graph that the server runs. */
+  prompt(document: Document): string;
 }
 
 export interface FileService {
   create(): void;
+  /** Bring an open tab to the front. */
+  show(id: string): void;
   /** Ask for files of this computer; each opens in a tab of its own. */
   pick(): void;
   openFiles(files: readonly File[]): Promise<void>;
@@ -31,7 +42,7 @@ export interface FileService {
   askName(tab: Tab): Promise<void>;
   duplicate(tab: Tab): void;
   exportWorkflow(tab: Tab): void;
-  exportPrompt(tab: Tab): Promise<void>;
+  exportPrompt(tab: Tab): void;
   share(tab: Tab): Promise<void>;
   close(tab: Tab): Promise<void>;
   reopen(): void;

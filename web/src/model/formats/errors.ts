@@ -32,8 +32,6 @@ export type NoticeCode =
   | "duplicate-node-id"
   | "dangling-link"
   | "link-not-used"
-  | "bad-link"
-  | "missing-subgraph"
   | "subgraph-in-itself"
   | "settings-not-understood";
 

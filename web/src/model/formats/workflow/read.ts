@@ -50,6 +50,10 @@ export function readWorkflow(data: Json, types: NodeTypes): Opened {
   const reading: Reading = { types, definitions, notices: [] };
   const levels = new Map<LevelId, Level>([[ROOT, readLevel(data, ROOT, "$", reading)]]);
   for (const { id, raw, path } of subgraphs) levels.set(id, readLevel(raw, id, path, reading));
+  for (const id of inThemselves(levels)) {
+    const name = levels.get(id)?.definition?.name ?? id;
+    reading.notices.push({ code: "subgraph-in-itself", message: `subgraph ${name} contains itself`, level: id });
+  }
   const others = without(objectOf(data["definitions"]), SUBGRAPHS);
   const extra = objectOf(data["extra"]);
   const rest = {
@@ -80,10 +84,44 @@ function subgraphsOf(data: JsonObject): Subgraph[] {
     if (id === undefined) throw badShape(`${path}[${number}].id`, "an id", raw["id"]);
     return { id: levelId(id), raw, path: `${path}[${number}]` };
   });
-  const ids = found.map((subgraph) => subgraph.id);
-  const twice = found.find((subgraph, number) => subgraph.id === ROOT || ids.indexOf(subgraph.id) < number);
+  const seen = new Set<string>([ROOT]);
+  const twice = found.find(({ id }) => seen.size === seen.add(id).size);
   if (twice === undefined) return found;
   throw new FormatError("bad-shape", `two subgraphs have the id ${twice.id}`, "Remove one of them from the file.", twice.path);
+}
+
+/** Subgraphs that contain themselves, at any depth. Conversion refuses them. */
+function inThemselves(levels: Levels): LevelId[] {
+  const inside = (level: Level): LevelId[] => [...level.nodes.values()].map((node) => levelId(node.type)).filter((id) => levels.has(id));
+  const uses = new Map([...levels].map(([id, level]): [LevelId, ReadonlySet<LevelId>] => [id, new Set(inside(level))]));
+  // What uses nothing that is left is in no circle, and what is used by nothing that is left is in none either.
+  return [...peeled(reversed(peeled(uses))).keys()];
+}
+
+type Uses = ReadonlyMap<LevelId, ReadonlySet<LevelId>>;
+
+/** Each level with the levels that use it. */
+function reversed(uses: Uses): Uses {
+  const users = new Map<LevelId, Set<LevelId>>([...uses.keys()].map((id) => [id, new Set()]));
+  for (const [id, used] of uses) for (const inner of used) users.get(inner)?.add(id);
+  return users;
+}
+
+/** Without the levels that use none, again and again. */
+function peeled(uses: Uses): Uses {
+  const users = reversed(uses);
+  const left = new Map([...uses].map(([id, used]) => [id, used.size]));
+  const open = [...left].filter(([, count]) => count === 0).map(([id]) => id);
+  const gone = new Set<LevelId>();
+  for (let id = open.pop(); id !== undefined; id = open.pop()) {
+    gone.add(id);
+    for (const user of users.get(id) ?? []) {
+      const count = (left.get(user) ?? 0) - 1;
+      left.set(user, count);
+      if (count === 0) open.push(user);
+    }
+  }
+  return new Map([...uses].filter(([id]) => !gone.has(id)).map(([id, used]) => [id, new Set([...used].filter((inner) => !gone.has(inner)))]));
 }
 
 function readDefinition(data: JsonObject, path: string): Definition {
