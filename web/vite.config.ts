@@ -1,11 +1,21 @@
 /// <reference types="vitest/config" />
+import { fileURLToPath } from "node:url";
 import react from "@vitejs/plugin-react";
-import { defineConfig } from "vite";
+import { defineConfig, type Plugin } from "vite";
 
 const server = "http://127.0.0.1:8188";
 
+/** sonner writes its rules into a <style> tag, which the content policy forbids; the shell imports them as a file. */
+const sonnerWithoutStyleTag: Plugin = {
+  name: "sonner-without-style-tag",
+  transform: (code, id) => (id.includes("/sonner/dist/") ? code.replace(/^__insertCSS\(".*"\);$/m, "") : undefined),
+};
+
 export default defineConfig({
-  plugins: [react()],
+  plugins: [react(), sonnerWithoutStyleTag],
+  resolve: {
+    alias: { "react-style-singleton": fileURLToPath(new URL("src/panels/shell/noStyleTags.ts", import.meta.url)) },
+  },
   build: { outDir: "dist", target: "es2022", assetsInlineLimit: 0, modulePreload: { polyfill: false } },
   worker: { format: "es" },
   // In development the page is served by Vite and everything else by Easel; Origin is rewritten, which Easel checks.

@@ -1,6 +1,15 @@
 import { createRoot } from "react-dom/client";
+import "./theme.css";
+import "sonner/dist/styles.css";
+import "./shell.css";
 import { App } from "./app";
+import { createClient } from "./net";
+import { boot, startSettings } from "./panels/shell/boot";
+import { applyLook } from "./panels/shell/useEffects";
 
-const root = document.getElementById("app");
-if (root === null) throw new Error("the page has no place for the editor");
-createRoot(root).render(<App />);
+const place = document.getElementById("app");
+if (place === null) throw new Error("the page has no place for the editor");
+const client = createClient();
+const settings = startSettings(client);
+applyLook(settings.getState().values, matchMedia("(prefers-color-scheme: light)").matches);
+createRoot(place).render(<App editor={await boot(client, settings)} />);

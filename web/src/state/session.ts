@@ -16,8 +16,8 @@ export interface Session {
   /** Tell the other browser tabs. */
   tell(message: Message): void;
   listen(heard: (message: Message) => void): () => void;
-  /** The sessions that live now, this one included. */
-  living(): Promise<ReadonlySet<string>>;
+  /** The sessions that lived when this one began, itself included. */
+  readonly living: ReadonlySet<string>;
 }
 
 /** A session of this browser tab; the id survives a reload, but a duplicated tab gets its own. */
@@ -42,19 +42,15 @@ export async function startSession(): Promise<Session> {
       }, ANSWER_MS);
     });
 
-  const id = await ownId(others);
+  const living = await others();
+  // A duplicated browser tab starts with a copy of the other's storage: then the id lives already.
+  const known = sessionStorage.getItem(KEY);
+  const id = known !== null && !living.has(known) ? known : newId();
+  sessionStorage.setItem(KEY, id);
   listen((message) => {
     if (message.kind === "who") tell({ kind: "here", session: id });
   });
-  return { id, tell, listen, living: async () => (await others()).add(id) };
-}
-
-async function ownId(others: () => Promise<ReadonlySet<string>>): Promise<string> {
-  const known = sessionStorage.getItem(KEY);
-  // A duplicated browser tab starts with a copy of the other's storage: then the id lives already.
-  const id = known !== null && !(await others()).has(known) ? known : newId();
-  sessionStorage.setItem(KEY, id);
-  return id;
+  return { id, tell, listen, living: living.add(id) };
 }
 
 /** A UUID, also on plain http from another machine, where crypto.randomUUID is absent. */

@@ -1,0 +1,103 @@
+// Every node type by category, with the same search as on the canvas; a press puts it into the graph.
+
+import { useState } from "react";
+import { useTranslation } from "react-i18next";
+import { levelOf } from "../../model/document";
+import { addNode } from "../../model/edit/nodes";
+import { around, boxOf } from "../../model/edit/size";
+import { search } from "../../model/edit/search";
+import { ROOT } from "../../model/ids";
+import type { NodeType } from "../../model/types";
+import { useWorkspace } from "../../state/context";
+import { NOTHING_SELECTED } from "../../state/documents";
+import type { Tab } from "../../state/workspace";
+import { useEditor } from "./editor";
+
+export function NodesPanel({ tab }: { readonly tab: Tab | undefined }): React.JSX.Element {
+  const { t } = useTranslation();
+  const { services, ui } = useEditor();
+  const types = useWorkspace((state) => state.types);
+  const [query, setQuery] = useState("");
+  const found = query.trim() === "" ? undefined : search(types.values(), query).map(({ type }) => type);
+  const add = (type: NodeType): void => {
+    if (tab === undefined) return;
+    addAtFree(tab, type, types);
+    if (window.innerWidth < 640) ui.getState().show(undefined);
+    requestAnimationFrame(() => services.view.fitSelection());
+  };
+  return (
+    <div className="nodes-panel">
+      <input
+        className="text-field"
+        type="search"
+        value={query}
+        placeholder={t("nodes.search")}
+        aria-label={t("nodes.search")}
+        onChange={(event) => setQuery(event.target.value)}
+      />
+      {types.size === 0 && <p className="hint">{t("nodes.none")}</p>}
+      {found?.length === 0 && <p className="hint">{t("palette.nothing", { query })}</p>}
+      {found !== undefined ? <TypeList types={found} onAdd={add} /> : <Categories types={[...types.values()]} onAdd={add} />}
+      <p className="hint">{t("nodes.hint")}</p>
+    </div>
+  );
+}
+
+interface ListProps {
+  readonly types: readonly NodeType[];
+  readonly onAdd: (type: NodeType) => void;
+}
+
+function Categories({ types, onAdd }: ListProps): React.JSX.Element {
+  const { t } = useTranslation();
+  const groups = new Map<string, NodeType[]>();
+  for (const type of types) {
+    const name = type.category || t("nodes.other");
+    groups.set(name, [...(groups.get(name) ?? []), type]);
+  }
+  const names = [...groups.keys()].sort((left, right) => left.localeCompare(right));
+  return (
+    <>
+      {names.map((name) => (
+        <details key={name} className="category">
+          <summary>
+            {name.replaceAll("/", " / ")} <small>{groups.get(name)?.length}</small>
+          </summary>
+          <TypeList types={groups.get(name) ?? []} onAdd={onAdd} />
+        </details>
+      ))}
+    </>
+  );
+}
+
+function TypeList({ types, onAdd }: ListProps): React.JSX.Element {
+  return (
+    <ul className="type-list">
+      {types.map((type) => (
+        <li key={type.name}>
+          <button
+            type="button"
+            draggable
+            title={type.description}
+            onDragStart={(event) => event.dataTransfer.setData("application/x-easel-node", type.name)}
+            onClick={() => onAdd(type)}
+          >
+            {type.title}
+            {type.title !== type.name && <small>{type.name}</small>}
+          </button>
+        </li>
+      ))}
+    </ul>
+  );
+}
+
+/** To the right of what is there, so that it covers nothing. */
+function addAtFree(tab: Tab, type: NodeType, types: ReadonlyMap<string, NodeType>): void {
+  const { document, path, edit, select } = tab.document.getState();
+  const level = levelOf(document, path.at(-1) ?? ROOT);
+  const box = around([...level.nodes.values()].map((node) => boxOf(document, node, types)));
+  const position = box === undefined ? { x: 0, y: 0 } : { x: box.x + box.width + 64, y: box.y };
+  const { change, node } = addNode(document, level, type, position);
+  edit(change, "command.node.add");
+  select({ ...NOTHING_SELECTED, nodes: new Set([node.id]) });
+}

@@ -1,0 +1,82 @@
+// What the shell does to the page itself: keys, look, language, files dropped anywhere, the title.
+
+import { useEffect } from "react";
+import { useStore } from "zustand";
+import { dispatchKey } from "../../commands/dispatch";
+import { setLanguage, type Language } from "../../i18n";
+import type { Settings } from "../../state/settings";
+import type { Tab } from "../../state/workspace";
+import type { Editor } from "./editor";
+
+export function useKeys(editor: Editor): void {
+  useEffect(() => {
+    const pressed = (event: KeyboardEvent): void => void dispatchKey(event, editor.dispatch);
+    window.addEventListener("keydown", pressed);
+    return () => window.removeEventListener("keydown", pressed);
+  }, [editor]);
+}
+
+const systemLanguage = (): Language => (navigator.language.toLowerCase().startsWith("zh") ? "zh" : "en");
+
+/** Put the settings that are about the look onto the page; styles follow from there. */
+export function applyLook(values: Settings, prefersLight: boolean): void {
+  const { dataset, style } = document.documentElement;
+  const system = prefersLight ? "light" : "dark";
+  dataset["theme"] = values.theme === "system" ? system : values.theme;
+  dataset["density"] = values.density;
+  dataset["motion"] = values.motion;
+  style.setProperty("--font-size", `${values.fontSize}px`);
+  const language = values.language === "system" ? systemLanguage() : values.language;
+  document.documentElement.lang = language;
+  setLanguage(language);
+}
+
+export function useLook(editor: Editor): void {
+  const values = useStore(editor.settings, (state) => state.values);
+  useEffect(() => {
+    const light = matchMedia("(prefers-color-scheme: light)");
+    const apply = (): void => applyLook(values, light.matches);
+    apply();
+    light.addEventListener("change", apply);
+    return () => light.removeEventListener("change", apply);
+  }, [values]);
+}
+
+/** A file that is dropped anywhere opens in a tab of its own, unless what it is dropped on takes it. */
+export function useDrop(editor: Editor): void {
+  useEffect(() => {
+    const over = (event: DragEvent): void => {
+      if (event.dataTransfer?.types.includes("Files")) event.preventDefault();
+    };
+    const dropped = (event: DragEvent): void => {
+      const files = [...(event.dataTransfer?.files ?? [])];
+      if (event.defaultPrevented || files.length === 0) return;
+      event.preventDefault();
+      void editor.services.files.openFiles(files);
+    };
+    window.addEventListener("dragover", over);
+    window.addEventListener("drop", dropped);
+    return () => {
+      window.removeEventListener("dragover", over);
+      window.removeEventListener("drop", dropped);
+    };
+  }, [editor]);
+}
+
+/** The title says which document, and how far its run is. */
+export function useTitle(tab: Tab | undefined): void {
+  useEffect(() => {
+    if (tab === undefined) {
+      document.title = "Easel";
+      return undefined;
+    }
+    const show = (): void => {
+      const job = tab.runs.getState().job;
+      const progress = job?.state === "running" ? `${Math.round(job.progress * 100)} % · ` : "";
+      const title = `${progress}${tab.unsaved ? "• " : ""}${tab.title} · Easel`;
+      if (document.title !== title) document.title = title;
+    };
+    show();
+    return tab.runs.subscribe(show);
+  }, [tab]);
+}
