@@ -4,13 +4,13 @@ import { Background, BackgroundVariant, ReactFlow, useStore, ViewportPortal, typ
 import { memo, useEffect, useLayoutEffect, useMemo, useRef, useState } from "react";
 import { useShallow } from "zustand/react/shallow";
 import { levelId, ROOT, type LevelId } from "../model/ids";
-import { useDocument, useDocumentStore, useLevel, useWorkspace } from "../state/context";
-import { useSetting } from "../state/editor";
+import { useDocument, useDocumentStore, useLevel, useWorkspace, useWorkspaceStore } from "../state/context";
+import { useSetting, useSettingsStore } from "../state/editor";
 import { MAX_ZOOM, MIN_ZOOM } from "./camera";
 import { FAR, FarContext, useRow, useView } from "./context";
 import { useController } from "./controller-context";
 import { createFlowNodes, regionOf, sameBox } from "./flow-nodes";
-import { useCanvasEvents } from "./gestures/use-canvas-events";
+import { createCanvasEvents } from "./gestures/canvas-events";
 import { ContextBar } from "./menu/context-bar";
 import { Breadcrumb } from "./layers/breadcrumb";
 import { Ghosts, Marquee } from "./layers/marks";
@@ -35,17 +35,19 @@ export function Flow(): React.JSX.Element {
   const level = useDocument((state) => state.path.at(-1) ?? ROOT);
   const isFar = useStore((state) => state.transform[2] < FAR);
   const nodes = useFlowNodes();
-  const events = useCanvasEvents();
+  const settings = useSettingsStore();
+  const workspace = useWorkspaceStore();
+  const [{ attach, surface, flow: heard }] = useState(() => createCanvasEvents(controller, settings, workspace));
   const [first] = useState(() => firstView(controller, documents, level));
   useLevelView(level);
   const [figma, free] = [navigation === "figma", !locked];
   return (
     <FarContext.Provider value={isFar}>
       <div
-        ref={events.attach}
+        ref={attach}
         className={`canvas-flow ${isFar ? "is-far" : ""}`}
         tabIndex={-1}
-        {...events.surface}
+        {...surface}
       >
         <ReactFlow
           nodes={nodes}
@@ -75,9 +77,8 @@ export function Flow(): React.JSX.Element {
           autoPanSpeed={12}
           disableKeyboardA11y
           attributionPosition="bottom-left"
-          proOptions={NO_ATTRIBUTION}
           onMoveEnd={(_, viewport) => keepViewport(documents, level, viewport)}
-          {...events.flow}
+          {...heard}
         >
           {grid && !isFar && <Background variant={BackgroundVariant.Dots} gap={24} size={1.5} />}
           {isFar && <FarLinks />}
@@ -92,7 +93,6 @@ export function Flow(): React.JSX.Element {
   );
 }
 
-const NO_ATTRIBUTION = { hideAttribution: true };
 
 /** What moves with the graph beside its nodes. */
 const InGraph = memo(function InGraph({ isFar }: { readonly isFar: boolean }): React.JSX.Element {

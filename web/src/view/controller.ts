@@ -147,7 +147,7 @@ export function createController(documents: DocumentStore, workspace: WorkspaceS
       const targets = validTargets(document, level, start, way, types);
       const extra = level.definition === undefined ? undefined : `${other(way)}\n${way === "output" ? OUTPUTS : INPUTS}\n`;
       if (extra !== undefined && start.node !== INPUTS && start.node !== OUTPUTS) targets.add(extra);
-      const connecting: Connecting = { end: start, side: way, type, targets, byTap, ...(old === undefined ? {} : { moves: old.id }) };
+      const connecting: Connecting = { end: start, side: way, type, targets, nodes: new Set([...targets].map((key) => key.split("\n")[1] ?? "")), byTap, ...(old === undefined ? {} : { moves: old.id }) };
       view.getState().set({ connecting, over: undefined, pointer: undefined, hovered: undefined });
       return connecting;
     },

@@ -15,6 +15,8 @@ export interface Connecting {
   readonly moves?: LinkId;
   /** Ends that may be dropped on, as keys (see endKey). */
   readonly targets: ReadonlySet<string>;
+  /** The nodes that have one of them. */
+  readonly nodes: ReadonlySet<string>;
   /** Begun by a tap or a key: the next tap ends it. */
   readonly byTap: boolean;
 }

@@ -95,25 +95,28 @@ export function moveDrag(controller: Controller, drag: Drag, to: Point, how: { r
 /** The link that a single node without links could be put into. */
 function linkUnder(controller: Controller, drag: Drag, by: Point, how: { readonly style: LinkStyle; readonly row: number }): LinkId | undefined {
   const item = named(drag.grabbed);
-  if (item.kind !== "node" || drag.from.size !== 1 || drag.copies) return undefined;
   const { document, level, types } = controller.shown();
-  const node = level.nodes.get(item.id);
-  if (node === undefined) return undefined;
+  const node = item.kind === "node" ? level.nodes.get(item.id) : undefined;
+  if (node === undefined || drag.from.size !== 1 || drag.copies) return undefined;
   const box = boxOf(document, node, types);
   const middle = { x: box.x + by.x + box.width / 2, y: box.y + by.y + Math.min(box.height / 2, 40) };
   const { anchors } = controller.view.getState();
   const scene: Scene = { document, level, types, row: how.row, anchors, dragged: NOTHING, resized: NOTHING };
   let best: { id: LinkId; far: number } | undefined;
   for (const link of level.links.values()) {
-    if (link.from.node === item.id || link.to.node === item.id) continue;
-    const points = pointsOf(scene, link);
-    const [first, last] = [points?.[0], points?.at(-1)];
-    if (points === undefined || first === undefined || last === undefined) continue;
-    if (middle.y < Math.min(...points.map((each) => each.y)) - 48 || middle.y > Math.max(...points.map((each) => each.y)) + 48) continue;
-    const far = distanceTo(pieces(points, how.style), middle);
-    if (far < Math.min(48, best?.far ?? 48) && insertable(document, level, item.id, link.id, types)) best = { id: link.id, far };
+    if (link.from.node === node.id || link.to.node === node.id) continue;
+    const far = farFrom(pointsOf(scene, link) ?? [], middle, how.style);
+    if (far < (best?.far ?? NEAR) && insertable(document, level, node.id, link.id, types)) best = { id: link.id, far };
   }
   return best?.id;
+}
+
+const NEAR = 48;
+
+function farFrom(points: readonly Point[], at: Point, style: LinkStyle): number {
+  const [xs, ys] = [points.map((each) => each.x), points.map((each) => each.y)];
+  const outside = at.y < Math.min(...ys) - NEAR || at.y > Math.max(...ys) + NEAR || at.x < Math.min(...xs) - NEAR || at.x > Math.max(...xs) + NEAR;
+  return outside ? Infinity : distanceTo(pieces(points, style), at);
 }
 
 export function endDrag(controller: Controller, drag: Drag): void {
@@ -124,19 +127,22 @@ export function endDrag(controller: Controller, drag: Drag): void {
   const end = dragged.get(drag.grabbed);
   if (start === undefined || end === undefined || (start.x === end.x && start.y === end.y)) return;
   if (drag.copies) return controller.dropCopies({ x: end.x - start.x, y: end.y - start.y });
+  drop(controller, dragged, drag.grabbed, insertInto);
+}
+
+function drop(controller: Controller, dragged: ReadonlyMap<string, Point>, grabbed: string, into: LinkId | undefined): void {
   const nodes = new Map<NodeId, Point>();
   const frames = new Map<FrameId, Point>();
   const reroutes = new Map<RerouteId, Point>();
   for (const [id, at] of dragged) {
     const item = named(id);
     if (item.kind === "node") nodes.set(item.id, at);
-    if (item.kind === "frame") frames.set(item.id, at);
-    if (item.kind === "reroute") reroutes.set(item.id, at);
-    if (item.kind === "end") moveEnd(controller, item.id, at);
+    else if (item.kind === "frame") frames.set(item.id, at);
+    else if (item.kind === "reroute") reroutes.set(item.id, at);
+    else moveEnd(controller, item.id, at);
   }
-  const grabbed = named(drag.grabbed);
-  const insert = insertInto !== undefined && grabbed.kind === "node" ? { node: grabbed.id, link: insertInto } : undefined;
-  controller.drop({ nodes, frames, reroutes }, insert);
+  const item = named(grabbed);
+  controller.drop({ nodes, frames, reroutes }, into !== undefined && item.kind === "node" ? { node: item.id, link: into } : undefined);
 }
 
 function moveEnd(controller: Controller, id: NodeId, at: Point): void {

@@ -20,20 +20,31 @@ const typed = (target: Element): boolean =>
   target instanceof HTMLInputElement || target instanceof HTMLTextAreaElement || target instanceof HTMLSelectElement || target.closest("[role=slider],[role=listbox],[role=menu],[role=spinbutton],[role=combobox]") !== null;
 
 export function canvasKey(controller: Controller, event: KeyboardEvent<HTMLElement>): void {
-  if (event.defaultPrevented || !(event.target instanceof Element)) return;
-  if (event.key === "Escape") return escape(controller, event, event.target);
-  if (typed(event.target)) return;
-  const wrapper = event.target.classList.contains("react-flow__node") ? named((event.target as HTMLElement).dataset["id"] ?? "") : undefined;
+  const { target } = event;
+  if (event.defaultPrevented || !isElement(target)) return;
+  if (event.key === "Escape") return escape(controller, event, target);
+  if (typed(target) || event.ctrlKey || event.metaKey) return;
   const arrow = ARROWS[event.key];
-  if (arrow !== undefined && !event.ctrlKey && !event.metaKey) {
-    event.preventDefault();
-    if (event.shiftKey || event.altKey) return nudge(controller, arrow, event.shiftKey ? SNAP * 4 : SNAP);
-    const next = neighbour(controller, arrow);
-    if (next !== undefined) focusNode(controller, next);
-    return;
-  }
-  if (event.key === "Tab" && (wrapper !== undefined || event.target.matches(":focus-visible"))) return walk(controller, event, wrapper?.kind === "node" ? wrapper.id : undefined);
-  if (event.key === "Enter" && wrapper?.kind === "node" && !event.ctrlKey && !event.metaKey && !event.altKey) enter(controller, event, wrapper.id);
+  if (arrow !== undefined) return arrowKey(controller, event, arrow);
+  const isItem = target.classList.contains("react-flow__node");
+  const node = isItem ? nodeOf(target) : undefined;
+  if (event.key === "Tab" && (isItem || target.matches(":focus-visible"))) return walk(controller, event, node);
+  if (event.key === "Enter" && node !== undefined && !event.altKey) enter(controller, event, node);
+}
+
+const isElement = (target: EventTarget): target is HTMLElement | SVGElement => target instanceof HTMLElement || target instanceof SVGElement;
+
+function nodeOf(target: HTMLElement | SVGElement): NodeId | undefined {
+  const item = named(target.dataset["id"] ?? "");
+  return item.kind === "node" ? item.id : undefined;
+}
+
+/** To the next node; with Shift or Alt, the selection itself moves. */
+function arrowKey(controller: Controller, event: KeyboardEvent, arrow: { readonly x: number; readonly y: number }): void {
+  event.preventDefault();
+  if (event.shiftKey || event.altKey) return nudge(controller, arrow, event.shiftKey ? SNAP * 4 : SNAP);
+  const next = neighbour(controller, arrow);
+  if (next !== undefined) focusNode(controller, next);
 }
 
 /** Out of a field to its node; out of a link that is drawn; else out of the subgraph, once nothing is selected. */

@@ -27,7 +27,7 @@ export function CanvasMenu(): React.JSX.Element | null {
           align="start"
           sideOffset={0}
           collisionPadding={8}
-          aria-label={t(`view.menu.${at.on.kind}`)}
+          aria-label={t(`view.menu.${at.on.kind === "reroute" ? "point" : at.on.kind}`)}
           onCloseAutoFocus={(event) => {
             event.preventDefault();
             document.querySelector<HTMLElement>(".canvas-flow")?.focus({ preventScroll: true });

@@ -1,14 +1,15 @@
 // A node as it is seen from near.
 
-import { Check, Clock3, Pin, TriangleAlert, Workflow } from "lucide-react";
+import { Ban, Check, Clock3, Pin, Play, TriangleAlert, Workflow } from "lucide-react";
 import { memo, useLayoutEffect, useRef, type CSSProperties } from "react";
 import type { Node } from "../../model/document";
 import type { Slots } from "../../model/edit/slots";
-import { toggleFlag } from "../../model/edit/nodes";
+import { toggleFlag, toggleMode } from "../../model/edit/nodes";
 import { useErrorsOf, useRunOf } from "../../state/context";
-import type { NodeError } from "../../state/runs";
+import type { NodeError, NodeRun } from "../../state/runs";
 import { NodeWidgets } from "../../widgets";
 import { t } from "../../i18n";
+import { useCommands } from "../commands-context";
 import { useController } from "../controller-context";
 import { useServerId, useView, useViewStore } from "../context";
 import { setAnchors } from "../view-store";
@@ -29,7 +30,7 @@ export const NearNode = memo(function NearNode({ node, kind, style }: NearProps)
   const serverId = useServerId(node.id);
   const run = useRunOf(serverId);
   const errors = useErrorsOf(serverId);
-  const over = useView((view) => view.over === `n:${node.id}`);
+  const over = useView((view) => view.over === `n:${node.id}` && view.connecting?.nodes.has(node.id) === true);
   if (node.type === "Reroute") return <OldReroute node={node} slots={slots} style={style} />;
   const isMissing = kind.type === undefined && kind.subgraph === undefined;
   const state = errors.length > 0 ? "error" : (run?.state ?? "idle");
@@ -54,11 +55,11 @@ function Header({ node, kind, serverId }: HeaderProps): React.JSX.Element {
   const run = useRunOf(serverId);
   const isRenaming = useView((view) => view.renaming === node.id);
   const set = controller.view.getState().set;
-  const share = run?.state === "running" ? (run.max === undefined || run.max === 0 ? undefined : (run.value ?? 0) / run.max) : undefined;
+  const { type } = kind;
   return (
     <div
       className="n-head"
-      title={kind.type?.description === "" ? undefined : kind.type?.description}
+      title={type?.description === "" ? undefined : type?.description}
       onDoubleClick={(event) => {
         event.stopPropagation();
         if (!controller.enter(node.id)) set({ renaming: node.id });
@@ -75,16 +76,48 @@ function Header({ node, kind, serverId }: HeaderProps): React.JSX.Element {
       {isRenaming ? <TitleField node={node} title={kind.title} /> : <span className="n-title">{kind.title}</span>}
       <Badges node={node} kind={kind} />
       <RunMark state={run?.state} seconds={run?.seconds} />
-      {run?.state === "running" && (
-        <div
-          className={`n-progress ${share === undefined ? "is-open" : ""}`}
-          role="progressbar"
-          aria-label={t("view.node.progress", { title: kind.title })}
-          aria-valuenow={share === undefined ? undefined : Math.round(share * 100)}
-          style={share === undefined ? undefined : { transform: `scaleX(${share})` }}
-        />
-      )}
+      <HoverButtons id={node.id} />
+      {run?.state === "running" && <Progress run={run} title={kind.title} />}
     </div>
+  );
+}
+
+/** How far the node is: a thin line under its title. */
+function Progress({ run, title }: { readonly run: NodeRun; readonly title: string }): React.JSX.Element {
+  const share = run.max === undefined || run.max === 0 ? undefined : (run.value ?? 0) / run.max;
+  return (
+    <div
+      className={`n-progress ${share === undefined ? "is-open" : ""}`}
+      role="progressbar"
+      aria-label={t("view.node.progress", { title })}
+      aria-valuenow={share === undefined ? undefined : Math.round(share * 100)}
+      style={share === undefined ? undefined : { transform: `scaleX(${share})` }}
+    />
+  );
+}
+
+/** Run up to this node, or go around it; only while the pointer is on the node. */
+function HoverButtons({ id }: { readonly id: Node["id"] }): React.JSX.Element | null {
+  const controller = useController();
+  const commands = useCommands();
+  const isHovered = useView((view) => view.hovered?.kind === "node" && view.hovered.id === id && !view.busy);
+  if (!isHovered) return null;
+  const button = (label: string, icon: React.ReactNode, run: () => void): React.JSX.Element => (
+    <button type="button" tabIndex={-1} className="n-tool nodrag" title={label} aria-label={label} onDoubleClick={(event) => event.stopPropagation()} onClick={(event) => {
+      event.stopPropagation();
+      run();
+    }}>
+      {icon}
+    </button>
+  );
+  return (
+    <span className="n-hover">
+      {button(t("view.node.run"), <Play size={12} aria-hidden />, () => {
+        controller.select({ nodes: new Set([id]) });
+        commands.act("node.run");
+      })}
+      {button(t("view.node.toggleBypass"), <Ban size={12} aria-hidden />, () => controller.edit(toggleMode(controller.shown().level, [id], "bypass"), "bypass"))}
+    </span>
   );
 }
 

@@ -3,16 +3,13 @@
 import { useRunOf } from "../../state/context";
 import type { Json } from "../../model/json";
 import { isArray, isObject } from "../../model/json";
+import type { NodeRun } from "../../state/runs";
 import { t } from "../../i18n";
 
 const MOST = 4;
 
 export function Preview({ serverId }: { readonly serverId: string }): React.JSX.Element | null {
-  const run = useRunOf(serverId);
-  const texts = isArray(run?.output?.["text"]) ? run.output["text"].filter((text) => typeof text === "string") : [];
-  const live = run?.state === "running" ? run.preview : undefined;
-  const pictures = live === undefined ? picturesIn(run?.output?.["images"]) : [live];
-  const shown = pictures.length === 0 && run?.preview !== undefined && run.output === undefined ? [run.preview] : pictures;
+  const { shown, texts } = contentOf(useRunOf(serverId));
   if (shown.length === 0 && texts.length === 0) return null;
   return (
     <div className={`n-preview ${shown.length > 1 ? "is-many" : ""}`}>
@@ -26,6 +23,17 @@ export function Preview({ serverId }: { readonly serverId: string }): React.JSX.
     </div>
   );
 }
+
+/** While it runs its preview, then what it made; the preview stays where nothing was made. */
+function contentOf(run: NodeRun | undefined): { readonly shown: readonly string[]; readonly texts: readonly string[] } {
+  if (run === undefined) return NOTHING;
+  const texts = run.output === undefined ? [] : textsIn(run.output["text"]);
+  if (run.preview !== undefined && (run.state === "running" || run.output === undefined)) return { shown: [run.preview], texts };
+  return { shown: picturesIn(run.output?.["images"]), texts };
+}
+
+const NOTHING = { shown: [], texts: [] };
+const textsIn = (texts: Json | undefined): string[] => (isArray(texts) ? texts.filter((text) => typeof text === "string") : []);
 
 /** The addresses of the pictures in a node's output, as the server tells them. */
 export function picturesIn(images: Json | undefined): string[] {

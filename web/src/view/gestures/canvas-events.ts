@@ -1,12 +1,12 @@
 // What the canvas hears: the pointer on nodes and on empty ground, the wheel, keys, things dropped.
 
 import type { OnNodeDrag, ReactFlowProps } from "@xyflow/react";
-import { useRef, useState, type HTMLAttributes } from "react";
-import { useWorkspace } from "../../state/context";
-import { useSetting } from "../../state/editor";
+import type { HTMLAttributes } from "react";
+import type { SettingsStore } from "../../state/settings";
+import type { WorkspaceStore } from "../../state/workspace";
 import { cancel, finish } from "../connect";
-import { useRow } from "../context";
-import { useController } from "../controller-context";
+import type { Controller } from "../controller";
+import type { LinkStyle } from "../links/geometry";
 import { named } from "../names";
 import type { MenuAt } from "../view-store";
 import { cancelDrag, endDrag, moveDrag, selectOne, startDrag, type Drag } from "./drag";
@@ -37,26 +37,23 @@ function menuOn(target: Element): MenuAt["on"] {
   return item.kind === "end" ? { kind: "pane" } : { kind: item.kind, id: item.id };
 }
 
-export function useCanvasEvents(): CanvasEvents {
-  const controller = useController();
-  const navigation = useSetting("navigation");
-  const snap = useSetting("snap");
-  const linkStyle = useSetting("linkStyle");
-  const types = useWorkspace((state) => state.types);
-  const row = useRow();
-  const style = linkStyle === "hidden" ? "spline" : linkStyle;
-  const [spaceHeld] = useState(() => ({ current: false }));
-  const [attach] = useState(() => attachSurface(controller, spaceHeld));
-  const drag = useRef<Drag>(undefined);
-  const timer = useRef<ReturnType<typeof setTimeout>>(undefined);
+/** Made once for a canvas: settings and types are read when something happens. */
+export function createCanvasEvents(controller: Controller, settings: SettingsStore, workspace: WorkspaceStore): CanvasEvents {
   const { view } = controller;
+  const spaceHeld = { current: false };
+  let drag: Drag | undefined;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const looks = (): { style: LinkStyle; row: number } => {
+    const { linkStyle, density } = settings.getState().values;
+    return { style: linkStyle === "hidden" ? "spline" : linkStyle, row: density === "comfortable" ? 28 : 24 };
+  };
 
   const dragging: OnNodeDrag = (event, node) => {
-    if (drag.current !== undefined) moveDrag(controller, drag.current, node.position, { snap: snap !== event.ctrlKey, style, row });
+    if (drag !== undefined) moveDrag(controller, drag, node.position, { snap: settings.getState().values.snap !== event.ctrlKey, ...looks() });
   };
   const hover = (id: string | undefined): void => {
-    clearTimeout(timer.current);
-    timer.current = setTimeout(() => {
+    clearTimeout(timer);
+    timer = setTimeout(() => {
       const state = view.getState();
       if (state.connecting !== undefined || state.dragged.size > 0) return;
       const item = id === undefined ? undefined : named(id);
@@ -66,7 +63,7 @@ export function useCanvasEvents(): CanvasEvents {
   };
 
   return {
-    attach,
+    attach: attachSurface(controller, spaceHeld),
     flow: {
       onNodeClick: (event, node) => {
         view.getState().set({ menu: undefined });
@@ -76,11 +73,11 @@ export function useCanvasEvents(): CanvasEvents {
       onNodeDragStart: (event, node) => {
         const mouse = event as unknown as PointerEvent;
         selectOne(controller, node.id, mouse.shiftKey, true);
-        drag.current = startDrag(controller, node.id, mouse.altKey);
+        drag = startDrag(controller, node.id, mouse.altKey);
         view.getState().set({ held: node.id, busy: true, hovered: undefined });
-        const current = drag.current;
+        const current = drag;
         const escape = (key: KeyboardEvent): void => {
-          if (key.key !== "Escape" || drag.current !== current) return;
+          if (key.key !== "Escape" || drag !== current) return;
           key.stopPropagation();
           cancelDrag(controller, current);
         };
@@ -89,8 +86,8 @@ export function useCanvasEvents(): CanvasEvents {
       },
       onNodeDrag: dragging,
       onNodeDragStop: () => {
-        if (drag.current !== undefined) endDrag(controller, drag.current);
-        drag.current = undefined;
+        if (drag !== undefined) endDrag(controller, drag);
+        drag = undefined;
         view.getState().set({ held: undefined, busy: false });
       },
       onNodeMouseEnter: (event, node) => event.buttons === 0 && hover(node.id),
@@ -108,11 +105,11 @@ export function useCanvasEvents(): CanvasEvents {
           event.preventDefault();
           return finish(controller, connecting, { x: event.clientX, y: event.clientY });
         }
-        const stroke = strokeOf(event, navigation, spaceHeld.current);
+        const stroke = strokeOf(event, settings.getState().values.navigation, spaceHeld.current);
         if (stroke === undefined) return;
         event.preventDefault(); // React Flow hears no press, so it does not pan
         event.currentTarget.focus({ preventScroll: true });
-        startStroke(controller, event, { stroke, style, row });
+        startStroke(controller, event, { stroke, ...looks() });
       },
       onPointerMove: (event) => {
         const { connecting, set } = view.getState();
@@ -141,7 +138,7 @@ export function useCanvasEvents(): CanvasEvents {
         if (event.dataTransfer.types.includes("application/x-easel-node")) event.preventDefault();
       },
       onDrop: (event) => {
-        const type = types.get(event.dataTransfer.getData("application/x-easel-node"));
+        const type = workspace.getState().types.get(event.dataTransfer.getData("application/x-easel-node"));
         if (type === undefined) return;
         event.preventDefault();
         controller.addAt(type, { x: event.clientX, y: event.clientY });
