@@ -39,12 +39,13 @@ export function describeFault(fault: Fault, typeName: string, type: NodeType | u
   const expected = withChoices(fault, type);
   const value = fault.received === undefined ? undefined : shown(fault.received);
   const allowed = allowedBy(expected);
+  const message = sentence(fault, type?.title ?? typeName, value, expected);
   return {
     level: "error",
-    message: sentence(fault, type?.title ?? typeName, value, expected),
+    message,
     nodeType: typeName,
     ...(fault.input === undefined ? {} : { input: fault.input }),
-    ...(fault.details === "" ? {} : { details: fault.details }),
+    ...(message.includes(fault.details) ? {} : { details: fault.details }),
     ...(value === undefined ? {} : { value }),
     ...(allowed.length === 0 ? {} : { allowed }),
   };

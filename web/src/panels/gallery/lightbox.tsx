@@ -138,11 +138,13 @@ function Open(props: OpenProps): React.JSX.Element {
             content.current?.focus();
           }}
         >
-          <Dialog.Title className="lightbox-title" title={current.file.filename}>
-            {current.file.filename}
-            <small>{t("gallery.place", { place: index + 1, count: media.length })}</small>
-          </Dialog.Title>
-          <LightboxBar {...does} {...{ mode, withInfo, zoom, onClose }} isPicture={current.kind === "image"} />
+          <div className="lightbox-head">
+            <Dialog.Title className="lightbox-title" title={current.file.filename}>
+              {current.file.filename}
+              <small>{t("gallery.place", { place: index + 1, count: media.length })}</small>
+            </Dialog.Title>
+            <LightboxBar {...does} {...{ mode, withInfo, zoom, onClose }} isPicture={current.kind === "image"} />
+          </div>
           <div className="lightbox-main" ref={place}>
             <Shown {...{ current, client, mode, before, zoom, setZoom }} second={partnerOf(current, other, before)} />
             <Go way="back" label={t("gallery.back")} disabled={index === 0} onGo={() => go(index - 1)} />
