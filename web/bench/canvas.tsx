@@ -32,7 +32,7 @@ createRoot(root).render(
   <WorkspaceContext value={workspace}>
     <TabContext value={tab}>
       <main style={{ position: "relative", height: "100%" }}>
-        <Canvas port={port} commands={commands} />
+        <Canvas portRef={port} commands={commands} />
       </main>
     </TabContext>
   </WorkspaceContext>,

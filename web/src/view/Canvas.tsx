@@ -2,7 +2,7 @@
 
 import { ReactFlowProvider, useReactFlow } from "@xyflow/react";
 import "@xyflow/react/dist/base.css";
-import { useLayoutEffect, useRef, useState } from "react";
+import { useCallback, useLayoutEffect, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { instancePath } from "../model/edit/subgraph";
 import { useDocument, useDocumentStore, useWorkspaceStore } from "../state/context";
@@ -19,7 +19,7 @@ import "./canvas.css";
 
 export interface CanvasProps {
   /** Where the shell finds the canvas that is shown; undefined while none is. */
-  readonly port: { current: Controller | undefined };
+  readonly portRef: { current: Controller | undefined };
   readonly commands: CanvasCommands;
 }
 
@@ -33,30 +33,29 @@ export function Canvas(props: CanvasProps): React.JSX.Element {
   );
 }
 
-function Inner({ port }: CanvasProps): React.JSX.Element {
+function Inner({ portRef }: CanvasProps): React.JSX.Element {
   const { t } = useTranslation();
   const flow = useReactFlow();
   const documents = useDocumentStore();
   const workspace = useWorkspaceStore();
-  const element = useRef<HTMLDivElement>(null);
   const [controller] = useState(() => {
     const camera = createCamera(flow, () => document.querySelector<HTMLElement>("[data-canvas]"));
     return createController(documents, workspace, createViewStore(), camera);
   });
   const [isMeasured, setMeasured] = useState(false);
   useLayoutEffect(() => {
-    port.current = controller;
-    // The first view depends on the size of the canvas, and which nodes are drawn depends on the view.
-    setMeasured(true);
+    portRef.current = controller;
     return () => {
-      if (port.current === controller) port.current = undefined;
+      if (portRef.current === controller) portRef.current = undefined;
     };
-  }, [port, controller]);
+  }, [portRef, controller]);
+  // The first view depends on the size of the canvas, and which nodes are drawn depends on the view.
+  const measured = useCallback((place: HTMLElement | null) => setMeasured(place !== null), []);
   return (
     <ViewContext.Provider value={controller.view}>
       <ControllerContext.Provider value={controller}>
         <Prefix>
-          <div ref={element} className="canvas" data-canvas role="application" aria-label={t("view.canvas")}>
+          <div ref={measured} className="canvas" data-canvas role="application" aria-label={t("view.canvas")}>
             {isMeasured && <Flow />}
             <SearchPopup />
             <CanvasMenu />

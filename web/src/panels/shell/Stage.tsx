@@ -24,5 +24,5 @@ export function Stage(): React.JSX.Element {
       },
     };
   }, [table, context, act, settings, dispatch]);
-  return <Canvas port={canvas} commands={commands} />;
+  return <Canvas portRef={canvas} commands={commands} />;
 }

@@ -23,7 +23,10 @@ export function canvasKey(controller: Controller, event: KeyboardEvent<HTMLEleme
   const { target } = event;
   if (event.defaultPrevented || !isElement(target)) return;
   if (event.key === "Escape") return escape(controller, event, target);
-  if (typed(target) || event.ctrlKey || event.metaKey) return;
+  if (!typed(target) && !event.ctrlKey && !event.metaKey) plainKey(controller, event, target);
+}
+
+function plainKey(controller: Controller, event: KeyboardEvent<HTMLElement>, target: HTMLElement | SVGElement): void {
   const arrow = ARROWS[event.key];
   if (arrow !== undefined) return arrowKey(controller, event, arrow);
   const isItem = target.classList.contains("react-flow__node");
