@@ -11,5 +11,6 @@ const place = document.getElementById("app");
 if (place === null) throw new Error("the page has no place for the editor");
 const client = createClient();
 const settings = startSettings(client);
-applyLook(settings.getState().values, matchMedia("(prefers-color-scheme: light)").matches);
-createRoot(place).render(<App editor={await boot(client, settings)} />);
+const isLooking = applyLook(settings.getState().values, matchMedia("(prefers-color-scheme: light)").matches);
+const [editor] = await Promise.all([boot(client, settings), isLooking]);
+createRoot(place).render(<App editor={editor} />);

@@ -14,6 +14,8 @@ export interface Command {
   readonly group: string;
   /** Default keys such as `mod+enter`, `shift+m`, `.`; people may rebind them. `mod` is Ctrl, or Cmd on a Mac. */
   readonly keys?: readonly string[];
+  /** Keys at which the browser itself sends an event that does this (copy, cut, paste), which works without a permission. */
+  readonly native?: readonly string[];
   /** Whether it can be used now; absent means always. */
   readonly when?: (context: CommandContext) => boolean;
   readonly run: (context: CommandContext) => void | Promise<void>;

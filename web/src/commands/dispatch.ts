@@ -57,7 +57,7 @@ export function dispatchKey(event: KeyboardEvent, dispatch: Dispatch): boolean {
   const command = byChord(dispatch.table, dispatch.bindings())
     .get(chord)
     ?.find((candidate) => canRun(candidate, context));
-  if (command === undefined) return false;
+  if (command === undefined || command.native?.includes(chord)) return false;
   event.preventDefault();
   void runCommand(command, context, dispatch.failed);
   return true;

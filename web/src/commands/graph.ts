@@ -3,14 +3,12 @@
 import type { Change } from "../model/changes";
 import type { Document, Level, Mode } from "../model/document";
 import { levelOf } from "../model/document";
-import { align, distribute, type Alignment } from "../model/edit/align";
 import { duplicate } from "../model/edit/fragment";
-import { fitFrame, frameAround, toggleFrameMode } from "../model/edit/frames";
 import { linksAround, reach } from "../model/edit/graph";
 import { disconnect } from "../model/edit/links";
 import { fitNode, remove, rename, toggleFlag, toggleMode } from "../model/edit/nodes";
 import { all } from "../model/changes";
-import { ROOT, levelId, type LinkId, type NodeId } from "../model/ids";
+import { ROOT, type LinkId, type NodeId } from "../model/ids";
 import type { NodeTypes } from "../model/types";
 import { NOTHING_SELECTED, type Selection } from "../state/documents";
 import type { Tab } from "../state/workspace";
@@ -35,9 +33,9 @@ export function hereOf({ workspace, tab }: CommandContext): Here | undefined {
   return { tab, document, level, selection, types: workspace.getState().types };
 }
 
-const selects = (kind: keyof Selection, least = 1) => (context: CommandContext): boolean =>
+export const selects = (kind: keyof Selection, least = 1) => (context: CommandContext): boolean =>
   (hereOf(context)?.selection[kind].size ?? 0) >= least;
-const hasNodes = selects("nodes");
+export const hasNodes = selects("nodes");
 const hasAny = (context: CommandContext): boolean => {
   const selection = hereOf(context)?.selection;
   return selection !== undefined && Object.values(selection).some((ids: ReadonlySet<unknown>) => ids.size > 0);
@@ -91,6 +89,7 @@ export function editCommands(services: Services): CommandTable {
     plain("edit.undo", ["mod+z"], steps("done"), (tab) => tab.document.getState().undo()),
     plain("edit.redo", ["mod+shift+z", "mod+y"], steps("undone"), (tab) => tab.document.getState().redo()),
     plain("edit.history", ["alt+h"], hasTab, () => services.ui.getState().setOverlay("history")),
+    ...clipboardCommands(services),
     selecting("edit.selectAll", ["mod+a"], hasTab, ({ level }) => ({
       nodes: new Set(level.nodes.keys()),
       frames: new Set(level.frames.keys()),
@@ -129,11 +128,30 @@ export function editCommands(services: Services): CommandTable {
   ];
 }
 
+function clipboardCommands({ clipboard }: Services): CommandTable {
+  const on = (id: string, key: string, when: Command["when"], run: (tab: Tab) => Promise<void>): Command => ({
+    id,
+    group: "edit",
+    keys: [key],
+    native: key === LINKED ? [] : [key],
+    when: when ?? hasTab,
+    run: ({ tab }) => (tab === undefined ? undefined : run(tab)),
+  });
+  return [
+    on("edit.copy", "mod+c", hasAny, (tab) => clipboard.copy(tab)),
+    on("edit.cut", "mod+x", hasAny, (tab) => clipboard.cut(tab)),
+    on("edit.paste", "mod+v", hasTab, (tab) => clipboard.paste(tab, false)),
+    on("edit.pasteLinked", LINKED, hasTab, (tab) => clipboard.paste(tab, true)),
+  ];
+}
+
+const LINKED = "mod+shift+v";
+
 export function nodeCommands({ ui, view, run }: Services): CommandTable {
   const mode = (id: string, keys: readonly string[], which: Exclude<Mode, "normal">): Command =>
     changing(id, keys, hasNodes, ({ level, selection }) => toggleMode(level, selection.nodes, which));
   return [
-    { id: "node.add", group: "node", keys: ["tab", "space"], when: hasTab, run: () => view.openSearch() },
+    { id: "node.add", group: "node", keys: ["tab"], when: hasTab, run: () => view.openSearch() },
     {
       id: "node.rename",
       group: "node",
@@ -186,59 +204,4 @@ export function linkCommands(): CommandTable {
       return changes.length === 0 ? undefined : all(...changes);
     });
   return [cut("link.cutInputs", ["into"]), cut("link.cutOutputs", ["outOf"]), cut("link.cutAll", ["into", "outOf"])];
-}
-
-const ALIGNMENTS: readonly Alignment[] = ["left", "centre", "right", "top", "middle", "bottom"];
-
-export function structureCommands(): CommandTable {
-  const two = selects("nodes", 2);
-  const three = selects("nodes", 3);
-  const hasFrames = selects("frames");
-  const eachFrame = (id: string, make: (here: Here, frame: Here["selection"]["frames"]) => Change[]): Command =>
-    changing(id, [], hasFrames, (here) => {
-      const changes = make(here, here.selection.frames);
-      return changes.length === 0 ? undefined : all(...changes);
-    });
-  return [
-    changing("structure.frame", ["mod+g"], hasNodes, ({ document, level, selection, types }) =>
-      frameAround(document, level, selection.nodes, t("command.newFrame"), types)?.change,
-    ),
-    eachFrame("structure.fitFrame", ({ document, level, types }, frames) =>
-      [...frames].flatMap((id) => fitFrame(document, level, id, types) ?? []),
-    ),
-    eachFrame("structure.muteFrame", ({ document, level, types }, frames) =>
-      [...frames].flatMap((id) => toggleFrameMode(document, level, id, "mute", types) ?? []),
-    ),
-    eachFrame("structure.bypassFrame", ({ document, level, types }, frames) =>
-      [...frames].flatMap((id) => toggleFrameMode(document, level, id, "bypass", types) ?? []),
-    ),
-    {
-      id: "structure.enter",
-      group: "structure",
-      keys: ["enter"],
-      when: (context) => instanceOf(hereOf(context)) !== undefined,
-      run: (context) => {
-        const inner = instanceOf(hereOf(context));
-        if (inner !== undefined) context.tab?.document.getState().enter(inner);
-      },
-    },
-    ...ALIGNMENTS.map((how) =>
-      changing(`structure.${how}`, [], two, ({ document, level, selection, types }) =>
-        align(document, level, selection.nodes, how, types),
-      ),
-    ),
-    ...(["x", "y"] as const).map((axis) =>
-      changing(`structure.distribute-${axis}`, [], three, ({ document, level, selection, types }) =>
-        distribute(document, level, selection.nodes, axis, types),
-      ),
-    ),
-  ];
-}
-
-/** The level inside the one node that is selected, if it is an instance of a subgraph. */
-function instanceOf(here: Here | undefined): Level["id"] | undefined {
-  if (here === undefined || here.selection.nodes.size !== 1) return undefined;
-  const node = here.level.nodes.get([...here.selection.nodes][0] as NodeId);
-  const inner = node === undefined ? undefined : here.document.levels.get(levelId(node.type));
-  return inner?.definition === undefined ? undefined : inner.id;
 }

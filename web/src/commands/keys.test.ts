@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { Command } from "./command";
-import { byChord, chordOf, conflicts, normalize, readBindings, showChord, writeBindings } from "./keys";
+import { byChord, chordOf, conflicts, normalize, readBindings, showChord, writeBindings, ownersOf, rebound } from "./keys";
 
 const event = (key: string, held: string = "", code = ""): Parameters<typeof chordOf>[0] => ({
   key,
@@ -63,4 +63,20 @@ test("keys that were exported can be imported, and nonsense is refused", () => {
   expect(() => readBindings("[]", table)).toThrow();
   expect(() => readBindings('{"other": []}', table)).toThrow();
   expect(() => readBindings('{"a": [1]}', table)).toThrow();
+});
+
+test("a chord that is taken from another command leaves that one its other keys", () => {
+  const run = (): void => undefined;
+  const commands = [
+    { id: "a.one", group: "edit", keys: ["mod+k", "f2"], run },
+    { id: "a.two", group: "edit", keys: ["mod+l"], run },
+  ];
+  const [one, two] = commands as [(typeof commands)[0], (typeof commands)[0]];
+  expect(ownersOf(commands, {}, "mod+k", "a.two")).toEqual([one]);
+  const taken = rebound(commands, {}, "a.two", "mod+k", [one]);
+  expect(taken).toEqual({ "a.two": ["mod+k"], "a.one": ["f2"] });
+  expect(conflicts(commands, taken).size).toBe(0);
+  expect(conflicts(commands, rebound(commands, {}, "a.two", "mod+k")).size).toBe(1);
+  expect(rebound(commands, taken, "a.two", "mod+l")).toEqual({ "a.one": ["f2"] });
+  expect(two.keys).toEqual(["mod+l"]);
 });

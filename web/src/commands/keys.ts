@@ -71,6 +71,19 @@ export function conflicts(table: CommandTable, bindings: Bindings): ReadonlyMap<
   return new Map([...byChord(table, bindings)].filter(([, commands]) => commands.length > 1));
 }
 
+/** The other commands that have a chord already. */
+export const ownersOf = (table: CommandTable, bindings: Bindings, chord: string, but: string): readonly Command[] =>
+  (byChord(table, bindings).get(normalize(chord)) ?? []).filter((command) => command.id !== but);
+
+/** The bindings with a chord given to a command; `from` are commands that lose it. */
+export function rebound(table: CommandTable, bindings: Bindings, id: string, chord: string, from: readonly Command[] = []): Bindings {
+  const next: Record<string, readonly string[]> = { ...bindings, [id]: [normalize(chord)] };
+  for (const command of from) next[command.id] = keysOf(command, bindings).filter((other) => other !== normalize(chord));
+  const own = new Map(table.map((command) => [command.id, (command.keys ?? []).map(normalize).join(" ")]));
+  // What is as it came needs no entry, so that a later version may give it other keys.
+  return Object.fromEntries(Object.entries(next).filter(([key, keys]) => own.get(key) !== keys.join(" ")));
+}
+
 const SIGNS: Readonly<Record<string, string>> = {
   arrowup: "↑",
   arrowdown: "↓",

@@ -1,7 +1,8 @@
 // What commands act through, as far as it is not the workspace itself. The shell puts it together once, at the start.
 
-import type { Document } from "../model/document";
+import type { Document, Point } from "../model/document";
 import type { Notice } from "../model/formats";
+import type { NodeId } from "../model/ids";
 import type { JsonObject } from "../model/json";
 import type { SettingsStore } from "../state/settings";
 import type { UiStore } from "../state/ui";
@@ -60,6 +61,29 @@ export interface ViewService {
   fitSelection(): void;
   zoom(by: "in" | "out" | "full"): void;
   openSearch(): void;
+  /** The place in the graph under the pointer, else in the middle of what is shown. */
+  place(): Point | undefined;
+}
+
+/** Nodes as text on the clipboard, so that they go from tab to tab and from window to window. */
+export interface ClipboardService {
+  /** What is selected, as text; undefined if no node or frame is. */
+  textOf(tab: Tab): string | undefined;
+  /** Put what is selected on the clipboard by a command, not by a key of the browser. */
+  copy(tab: Tab): Promise<void>;
+  cut(tab: Tab): Promise<void>;
+  /** Paste what is on the clipboard, or if the browser does not tell it, what was copied here last. */
+  paste(tab: Tab, withLinks: boolean): Promise<void>;
+  /** Nodes into the tab; any other workflow into a tab of its own. */
+  pasteText(tab: Tab | undefined, text: string, withLinks: boolean): Promise<void>;
+}
+
+/** Subgraphs that are kept for use in other workflows. */
+export interface BlueprintService {
+  publish(tab: Tab, node: NodeId): Promise<void>;
+  list(): Promise<readonly string[]>;
+  insert(tab: Tab, name: string): Promise<void>;
+  remove(name: string): Promise<void>;
 }
 
 export interface Services {
@@ -68,4 +92,6 @@ export interface Services {
   readonly files: FileService;
   readonly run: RunService;
   readonly view: ViewService;
+  readonly clipboard: ClipboardService;
+  readonly blueprints: BlueprintService;
 }

@@ -2,8 +2,9 @@
 
 import type { Command, CommandTable } from "./command";
 import { fileCommands, helpCommands, runCommands, viewCommands } from "./general";
-import { editCommands, linkCommands, nodeCommands, structureCommands } from "./graph";
+import { editCommands, linkCommands, nodeCommands } from "./graph";
 import type { Services } from "./services";
+import { structureCommands } from "./structure";
 
 export const GROUPS = ["file", "edit", "view", "node", "link", "structure", "run", "help"] as const;
 
@@ -15,7 +16,7 @@ export function createCommands(services: Services, ...more: readonly CommandTabl
     viewCommands(services),
     nodeCommands(services),
     linkCommands(),
-    structureCommands(),
+    structureCommands(services),
     runCommands(services),
     helpCommands(services),
     ...more,

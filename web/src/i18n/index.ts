@@ -2,12 +2,9 @@
 
 import i18next, { type TFunction } from "i18next";
 import { initReactI18next } from "react-i18next";
+import { merged, type Words } from "./words";
 
-type Words = Readonly<Record<string, string>>;
 const english = import.meta.glob<Words>("./en/*.ts", { eager: true, import: "words" });
-const chinese = import.meta.glob<Words>("./zh/*.ts", { eager: true, import: "words" });
-
-const merged = (files: Record<string, Words>): Words => Object.assign({}, ...Object.values(files)) as Words;
 
 export const LANGUAGES = { en: "English", zh: "中文" } as const;
 export type Language = keyof typeof LANGUAGES;
@@ -18,11 +15,17 @@ void i18next.use(initReactI18next).init({
   keySeparator: false,
   nsSeparator: false,
   interpolation: { escapeValue: false }, // React escapes
-  resources: { en: { translation: merged(english) }, zh: { translation: merged(chinese) } },
+  resources: { en: { translation: merged(english) } },
 });
 
-export const setLanguage = (language: Language): void => {
-  void i18next.changeLanguage(language);
-};
+/** Speak another language; its words are loaded first. If they cannot be, the page stays in the one it speaks. */
+export async function setLanguage(language: Language): Promise<void> {
+  if (language === i18next.language) return;
+  if (language !== "en" && !i18next.hasResourceBundle(language, "translation")) {
+    const { words } = await import("./zh");
+    i18next.addResourceBundle(language, "translation", words);
+  }
+  await i18next.changeLanguage(language);
+}
 
 export const t: TFunction = i18next.t.bind(i18next) as TFunction;

@@ -24,11 +24,20 @@ export interface Answer {
   readonly text: string;
 }
 
+/** A file that a choice names and the server has not. */
+export interface MissingModel {
+  readonly name: string;
+  readonly folder: string;
+  readonly url?: string;
+  /** The choice that is most like it. */
+  readonly nearest?: string;
+}
+
 /** Something that is missing of a document that was opened. */
 export interface MissingReport {
   readonly title: string;
   readonly nodes: readonly { readonly type: string; readonly count: number; readonly pack?: string }[];
-  readonly models: readonly { readonly name: string; readonly folder: string; readonly url?: string }[];
+  readonly models: readonly MissingModel[];
   readonly inputs: readonly { readonly node: string; readonly name: string; readonly value: string }[];
 }
 

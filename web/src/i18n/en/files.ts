@@ -1,6 +1,7 @@
 export const words = {
   "files.untitled": "Untitled",
   "files.copy": "copy",
+  "files.pasted": "Pasted workflow",
   "files.shared": "Shared workflow",
   "files.page.saved": "Saved",
   "files.page.templates": "Templates",
@@ -60,6 +61,7 @@ export const words = {
   "missing.inputs": "Input files",
   "missing.inputsHelp": "Upload the picture in the node, or choose another one.",
   "missing.nearest": "Nearest here: {{name}}",
+  "missing.replaced": "Replace a missing model",
   "missing.use": "Use it",
   "templates.search": "Search templates",
   "templates.text_to_image": "Text to image",

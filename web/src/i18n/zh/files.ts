@@ -1,6 +1,7 @@
 export const words = {
   "files.untitled": "未命名",
   "files.copy": "副本",
+  "files.pasted": "粘贴的工作流",
   "files.shared": "共享的工作流",
   "files.page.saved": "已保存",
   "files.page.templates": "模板",
@@ -59,6 +60,7 @@ export const words = {
   "missing.inputs": "输入文件",
   "missing.inputsHelp": "在节点中上传图片，或选择其他图片。",
   "missing.nearest": "这里最接近的：{{name}}",
+  "missing.replaced": "替换缺失的模型",
   "missing.use": "使用它",
   "templates.search": "搜索模板",
   "templates.text_to_image": "文生图",

@@ -13,7 +13,7 @@ import { useDocument, useDocumentStore, useErrorsOf, useRuns, useWorkspace } fro
 import { NodeWidgets } from "../../widgets";
 import { useEditor } from "../shell/editor";
 import { nameOf } from "../outline/sources";
-import { formChange, readForm, toggleField, toggleOutput, usualForm, type Form } from "./linear";
+import { formChange, opensAsForm, opensChange, readForm, toggleField, toggleOutput, usualForm, type Form } from "./linear";
 import { Results } from "./Results";
 import "./appmode.css";
 
@@ -116,6 +116,16 @@ function Chooser({ level, form }: { readonly level: Level; readonly form: Form }
   return (
     <>
       <p className="hint">{t("form.chooseHelp")}</p>
+      <label className="form-opens">
+        <input
+          type="checkbox"
+          className="switch"
+          role="switch"
+          checked={opensAsForm(document)}
+          onChange={(event) => store.getState().edit(opensChange(document, form, event.target.checked), "step.form")}
+        />
+        {t("form.opens")}
+      </label>
       {executionOrder(level).map((id) => {
         const node = level.nodes.get(id);
         if (node === undefined) return null;

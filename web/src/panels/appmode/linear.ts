@@ -33,6 +33,18 @@ export function readForm(document: Document): Form | undefined {
   return inputs.length + outputs.length === 0 ? undefined : { inputs, outputs };
 }
 
+/** Whether the file says that it is to be opened as a form. */
+export const opensAsForm = (document: Document): boolean =>
+  extraOf(document)["linearMode"] === true && readForm(document) !== undefined;
+
+/** Open as a form, or not; the form that is shown is written down with it. */
+export function opensChange(document: Document, form: Form, opens: boolean): Change {
+  const change = formChange(document, form);
+  if (change.kind !== "patch-rest") return change;
+  const extra = isObject(change.rest["extra"]) ? change.rest["extra"] : {};
+  return { kind: "patch-rest", rest: { ...change.rest, extra: { ...extra, linearMode: opens } } };
+}
+
 function readField(entry: Json): FormField[] {
   if (!isArray(entry)) return [];
   const [id, input] = entry;

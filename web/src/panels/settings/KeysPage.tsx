@@ -3,7 +3,7 @@
 import { useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 import type { Command } from "../../commands/command";
-import { chordOf, conflicts, keysOf, readBindings, showChord, writeBindings, type Bindings } from "../../commands/keys";
+import { chordOf, conflicts, keysOf, ownersOf, readBindings, rebound, showChord, writeBindings, type Bindings } from "../../commands/keys";
 import { download } from "../../commands/fileService";
 import { messageOf, notify } from "../../commands/notify";
 import { rank } from "../../commands/rank";
@@ -12,11 +12,25 @@ import { useEditor } from "../shell/editor";
 
 export function KeysPage(): React.JSX.Element {
   const { t } = useTranslation();
-  const { table } = useEditor();
+  const { table, ui, dispatch } = useEditor();
   const store = useSettingsStore();
   const bindings = useSetting("keys");
   const [query, setQuery] = useState("");
   const set = (keys: Bindings): void => store.getState().set("keys", keys);
+  /** Give a command a chord; if it is another's already, ask whose it is to be. */
+  const take = async (command: Command, chord: string): Promise<void> => {
+    const owners = ownersOf(table, bindings, chord, command.id);
+    if (owners.length === 0) return set(rebound(table, bindings, command.id, chord));
+    const answer = await ui.getState().ask({
+      title: t("keys.takenAsk", { key: showChord(chord, dispatch.mac), names: owners.map((other) => t(`command.${other.id}`)).join(", ") }),
+      text: t("keys.takenHelp"),
+      actions: [
+        { id: "take", label: t("keys.take"), tone: "primary" },
+        { id: "share", label: t("keys.share") },
+      ],
+    });
+    if (answer !== undefined) set(rebound(table, bindings, command.id, chord, answer.action === "take" ? owners : []));
+  };
   const clashes = conflicts(table, bindings);
   const found = rank(query, table, (command) => ({ name: t(`command.${command.id}`), also: keysOf(command, bindings) }));
   return (
@@ -38,9 +52,17 @@ export function KeysPage(): React.JSX.Element {
           {t("keys.reset")}
         </button>
       </div>
+      <p className="hint">{t("keys.hint")}</p>
       <ul>
         {found.map((command) => (
-          <KeyRow key={command.id} command={command} bindings={bindings} clashes={clashes} onSet={set} />
+          <KeyRow
+            key={command.id}
+            command={command}
+            bindings={bindings}
+            clashes={clashes}
+            onTake={(chord) => void take(command, chord)}
+            onClear={() => set({ ...bindings, [command.id]: [] })}
+          />
         ))}
       </ul>
     </div>
@@ -51,10 +73,11 @@ interface RowProps {
   readonly command: Command;
   readonly bindings: Bindings;
   readonly clashes: ReadonlyMap<string, readonly Command[]>;
-  readonly onSet: (bindings: Bindings) => void;
+  readonly onTake: (chord: string) => void;
+  readonly onClear: () => void;
 }
 
-function KeyRow({ command, bindings, clashes, onSet }: RowProps): React.JSX.Element {
+function KeyRow({ command, bindings, clashes, onTake, onClear }: RowProps): React.JSX.Element {
   const { t } = useTranslation();
   const { dispatch } = useEditor();
   const [listening, setListening] = useState(false);
@@ -68,8 +91,8 @@ function KeyRow({ command, bindings, clashes, onSet }: RowProps): React.JSX.Elem
     const chord = chordOf(event.nativeEvent, dispatch.mac);
     if (chord === undefined) return;
     setListening(false);
-    const clear = event.key === "Backspace" && !event.ctrlKey && !event.metaKey;
-    onSet({ ...bindings, [command.id]: clear ? [] : [chord] });
+    if (event.key === "Backspace" && !event.ctrlKey && !event.metaKey) onClear();
+    else onTake(chord);
   };
   const title = t(`command.${command.id}`);
   return (
@@ -91,7 +114,7 @@ function KeyRow({ command, bindings, clashes, onSet }: RowProps): React.JSX.Elem
         onKeyDown={take}
         onBlur={() => setListening(false)}
       >
-        {listening ? t("keys.press") : chords.length === 0 ? "—" : chords.map((chord) => <kbd key={chord}>{showChord(chord, dispatch.mac)}</kbd>)}
+        {listening ? t("keys.press") : chords.length === 0 ? t("keys.none") : chords.map((chord) => <kbd key={chord}>{showChord(chord, dispatch.mac)}</kbd>)}
       </button>
     </li>
   );

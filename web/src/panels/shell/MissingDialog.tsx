@@ -2,13 +2,26 @@
 
 import * as Dialog from "@radix-ui/react-dialog";
 import { useTranslation } from "react-i18next";
+import { countMissing, findMissing, replaceChoice } from "../../commands/missing";
 import { useUi } from "../../state/editor";
+import { useEditor } from "./editor";
 
 export function MissingDialog(): React.JSX.Element | null {
   const { t } = useTranslation();
   const report = useUi((state) => state.missing);
   const setMissing = useUi((state) => state.setMissing);
+  const { context, workspace } = useEditor();
   if (report === undefined) return null;
+  const replace = (missing: string, by: string): void => {
+    const tab = context().tab;
+    if (tab === undefined) return;
+    const { document, edit } = tab.document.getState();
+    const { types } = workspace.getState();
+    const change = replaceChoice(document, types, missing, by);
+    if (change !== undefined) edit(change, "missing.replaced");
+    const left = findMissing(tab.document.getState().document, types, report.title);
+    setMissing(countMissing(left) === 0 ? undefined : left);
+  };
   return (
     <Dialog.Root open onOpenChange={(open) => !open && setMissing(undefined)}>
       <Dialog.Portal>
@@ -45,6 +58,14 @@ export function MissingDialog(): React.JSX.Element | null {
                         </a>
                       )}
                     </span>
+                    {model.nearest !== undefined && (
+                      <span className="missing-nearest">
+                        {t("missing.nearest", { name: model.nearest })}{" "}
+                        <button type="button" className="chip" onClick={() => replace(model.name, model.nearest ?? "")}>
+                          {t("missing.use")}
+                        </button>
+                      </span>
+                    )}
                   </li>
                 ))}
               </ul>

@@ -1,6 +1,7 @@
 // Every node type by category, with the same search as on the canvas; a press puts it into the graph.
 
-import { useState } from "react";
+import { Trash2 } from "lucide-react";
+import { useCallback, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { levelOf } from "../../model/document";
 import { addNode } from "../../model/edit/nodes";
@@ -11,6 +12,9 @@ import type { NodeType } from "../../model/types";
 import { useWorkspace } from "../../state/context";
 import { NOTHING_SELECTED } from "../../state/documents";
 import type { Tab } from "../../state/workspace";
+import { messageOf, notify } from "../../commands/notify";
+import { useUi } from "../../state/editor";
+import { useLoaded } from "../files/useLoaded";
 import { useEditor } from "./editor";
 
 export function NodesPanel({ tab }: { readonly tab: Tab | undefined }): React.JSX.Element {
@@ -35,11 +39,45 @@ export function NodesPanel({ tab }: { readonly tab: Tab | undefined }): React.JS
         aria-label={t("nodes.search")}
         onChange={(event) => setQuery(event.target.value)}
       />
+      {query === "" && tab !== undefined && <Blueprints tab={tab} />}
       {types.size === 0 && <p className="hint">{t("nodes.none")}</p>}
       {found?.length === 0 && <p className="hint">{t("palette.nothing", { query })}</p>}
       {found !== undefined ? <TypeList types={found} onAdd={add} /> : <Categories types={[...types.values()]} onAdd={add} />}
       <p className="hint">{t("nodes.hint")}</p>
     </div>
+  );
+}
+
+/** Subgraphs that were published; a press puts one into the graph. */
+function Blueprints({ tab }: { readonly tab: Tab }): React.JSX.Element | null {
+  const { t } = useTranslation();
+  const { services } = useEditor();
+  const asked = useUi((state) => state.page === "blueprints");
+  const load = useCallback(() => services.blueprints.list(), [services]);
+  const { data, again } = useLoaded(load);
+  const act = (work: Promise<void>): void => {
+    work.then(again, (error: unknown) => notify(messageOf(error), { tone: "error" }));
+  };
+  if (!asked && (data?.length ?? 0) === 0) return null;
+  return (
+    <details className="category" open={asked || undefined}>
+      <summary>
+        {t("blueprint.title")} <small>{data?.length}</small>
+      </summary>
+      {data?.length === 0 && <p className="hint">{t("blueprint.none")}</p>}
+      <ul className="type-list">
+        {data?.map((name) => (
+          <li key={name}>
+            <button type="button" onClick={() => act(services.blueprints.insert(tab, name))}>
+              {name}
+            </button>
+            <button type="button" className="icon-button quiet" aria-label={t("blueprint.remove", { name })} onClick={() => act(services.blueprints.remove(name))}>
+              <Trash2 size={14} aria-hidden />
+            </button>
+          </li>
+        ))}
+      </ul>
+    </details>
   );
 }
 

@@ -1,23 +1,21 @@
 // The page: one bar, one rail, the document, panels over it, and what comes up above all of that.
 
-import { lazy, Suspense } from "react";
+import { lazy } from "react";
 import { useTranslation } from "react-i18next";
 import { Toaster } from "sonner";
 import { TabContext, useWorkspace } from "../../state/context";
 import { useSetting, useUi } from "../../state/editor";
 import type { PanelName } from "../../state/ui";
 import type { Tab } from "../../state/workspace";
-import { Find } from "../palette/Find";
-import { Palette } from "../palette/Palette";
 import { useEditor } from "./editor";
-import { HistoryDialog } from "./HistoryDialog";
-import { MissingDialog } from "./MissingDialog";
+import { Offline } from "./Offline";
+import { Part } from "./Part";
 import { QuestionDialog } from "./QuestionDialog";
 import { Rail } from "./Rail";
 import { SidePanel } from "./SidePanel";
 import { LiveRegion, StatusLine } from "./StatusLine";
 import { TopBar } from "./TopBar";
-import { useDrop, useKeys, useLook, useTitle } from "./useEffects";
+import { useClipboard, useDrop, useKeys, useLook, useTitle } from "./useEffects";
 import { Stage } from "./Stage";
 
 const NodesPanel = lazy(() => import("./NodesPanel").then((module) => ({ default: module.NodesPanel })));
@@ -27,6 +25,10 @@ const SettingsPanel = lazy(() => import("../settings/SettingsPanel").then((modul
 const HelpPanel = lazy(() => import("../help/HelpPanel").then((module) => ({ default: module.HelpPanel })));
 const JobsPanel = lazy(() => import("../queue/jobs-panel").then((module) => ({ default: module.JobsPanel })));
 const ErrorsPanel = lazy(() => import("../errors/errors-panel").then((module) => ({ default: module.ErrorsPanel })));
+const Palette = lazy(() => import("../palette/Palette").then((module) => ({ default: module.Palette })));
+const Find = lazy(() => import("../palette/Find").then((module) => ({ default: module.Find })));
+const HistoryDialog = lazy(() => import("./HistoryDialog").then((module) => ({ default: module.HistoryDialog })));
+const MissingDialog = lazy(() => import("./MissingDialog").then((module) => ({ default: module.MissingDialog })));
 const AppMode = lazy(() => import("../appmode/AppMode").then((module) => ({ default: module.AppMode })));
 
 export function Shell(): React.JSX.Element {
@@ -34,11 +36,13 @@ export function Shell(): React.JSX.Element {
   useKeys(editor);
   useLook(editor);
   useDrop(editor);
+  useClipboard(editor);
   const tab = useWorkspace((state) => state.tabs.find((candidate) => candidate.id === state.active));
   useTitle(tab);
   return (
     <div className="shell">
       <TopBar tab={tab} />
+      <Offline />
       <Rail />
       {tab === undefined ? <Welcome /> : <Open key={tab.id} tab={tab} />}
       <TabContext.Provider value={tab}>
@@ -57,7 +61,7 @@ function Open({ tab }: { readonly tab: Tab }): React.JSX.Element {
   return (
     <TabContext.Provider value={tab}>
       <div className="stage">
-        <Suspense>{form ? <AppMode /> : <Stage />}</Suspense>
+        <Part>{form ? <AppMode /> : <Stage />}</Part>
       </div>
     </TabContext.Provider>
   );
@@ -94,9 +98,9 @@ function Panel({ tab }: { readonly tab: Tab | undefined }): React.JSX.Element | 
   const needsTab = panel === "outline" || panel === "errors";
   return (
     <SidePanel key={panel} name={panel} title={t(`panel.${panel}`)} usual={WIDTHS[panel] ?? 320} onClose={() => show(undefined)}>
-      <Suspense>
+      <Part>
         {needsTab && tab === undefined ? <p className="hint">{t("shell.nothingOpen")}</p> : <PanelContent panel={panel} tab={tab} />}
-      </Suspense>
+      </Part>
     </SidePanel>
   );
 }
@@ -130,10 +134,12 @@ function Overlays({ tab }: { readonly tab: Tab | undefined }): React.JSX.Element
   const close = (): void => setOverlay(undefined);
   return (
     <>
-      {overlay === "palette" && <Palette onClose={close} />}
-      {overlay === "find" && tab !== undefined && <Find tab={tab} onClose={close} />}
-      {overlay === "history" && tab !== undefined && <HistoryDialog tab={tab} onClose={close} />}
-      <MissingDialog />
+      <Part>
+        {overlay === "palette" && <Palette onClose={close} />}
+        {overlay === "find" && tab !== undefined && <Find tab={tab} onClose={close} />}
+        {overlay === "history" && tab !== undefined && <HistoryDialog tab={tab} onClose={close} />}
+        {overlay === "missing" && <MissingDialog />}
+      </Part>
       <QuestionDialog />
       <Toaster theme={theme} position="bottom-right" offset={16} gap={8} containerAriaLabel={t("shell.notices")} toastOptions={{ closeButtonAriaLabel: t("shell.close") }} />
     </>

@@ -5,6 +5,9 @@ import { useTranslation } from "react-i18next";
 import { useStore } from "zustand";
 import { useUi } from "../../state/editor";
 import { ROOT } from "../../model/ids";
+import { useWorkspace } from "../../state/context";
+import { JobsStatus } from "../queue/jobs-status";
+import { useEditor } from "./editor";
 import type { Tab } from "../../state/workspace";
 
 export function StatusLine({ tab }: { readonly tab: Tab | undefined }): React.JSX.Element {
@@ -17,10 +20,18 @@ export function StatusLine({ tab }: { readonly tab: Tab | undefined }): React.JS
           <TriangleAlert size={13} aria-hidden /> {t("shell.draftProblem", { problem })}
         </span>
       )}
+      <Jobs />
       {tab !== undefined && <Errors tab={tab} />}
       {tab !== undefined && <Contents tab={tab} />}
     </footer>
   );
+}
+
+function Jobs(): React.JSX.Element {
+  const { jobs, runs, memory } = useEditor();
+  const connected = useWorkspace((state) => state.connected);
+  const toggle = useUi((state) => state.toggle);
+  return <JobsStatus jobs={jobs} live={runs.live} memory={memory} connected={connected} onOpen={() => toggle("jobs")} />;
 }
 
 function Errors({ tab }: { readonly tab: Tab }): React.JSX.Element | null {

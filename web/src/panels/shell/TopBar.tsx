@@ -4,7 +4,6 @@ import * as Menu from "@radix-ui/react-dropdown-menu";
 import { LayoutList, MenuIcon, Workflow } from "lucide-react";
 import { useTranslation } from "react-i18next";
 import { useUi } from "../../state/editor";
-import { useWorkspace } from "../../state/context";
 import type { Tab } from "../../state/workspace";
 import { DocumentTabs } from "./DocumentTabs";
 import { useEditor } from "./editor";
@@ -25,7 +24,6 @@ export function TopBar({ tab }: { readonly tab: Tab | undefined }): React.JSX.El
     <header className="topbar">
       <MainMenu />
       <DocumentTabs />
-      <Connection />
       {tab !== undefined && <FormSwitch tab={tab} />}
       {tab !== undefined && <RunControls tab={tab} />}
       {tab !== undefined && <RunLine tab={tab} />}
@@ -53,17 +51,6 @@ function MainMenu(): React.JSX.Element {
         </Menu.Content>
       </Menu.Portal>
     </Menu.Root>
-  );
-}
-
-/** Only what is wrong is said in words. */
-function Connection(): React.JSX.Element {
-  const { t } = useTranslation();
-  const connected = useWorkspace((state) => state.connected);
-  return (
-    <span className="connection" data-connected={connected} role="status" title={t(connected ? "shell.connected" : "shell.reconnecting")}>
-      {connected ? <span className="hidden-text">{t("shell.connected")}</span> : t("shell.reconnecting")}
-    </span>
   );
 }
 

@@ -1,6 +1,8 @@
 // Puts the editor together: the server, the stores, what was open, the commands.
 
 import { messageOf, notify } from "../../commands/notify";
+import { createBlueprintService } from "../../commands/blueprintService";
+import { createClipboardService } from "../../commands/clipboardService";
 import type { Command, CommandContext } from "../../commands/command";
 import { canRun, runCommand, type Dispatch } from "../../commands/dispatch";
 import { createFileService } from "../../commands/fileService";
@@ -19,13 +21,14 @@ import { readShareLink } from "../../state/share";
 import { createUiStore, type UiStore } from "../../state/ui";
 import { createWorkbench } from "../../state/workbench";
 import { createWorkspaceStore, type WorkspaceStore } from "../../state/workspace";
-import { readForm } from "../appmode/linear";
+import { opensAsForm, readForm } from "../appmode/linear";
 import { createJobsStore } from "../queue/jobs-store";
 import { createEstimates } from "../queue/estimate";
+import { createMemoryStore as createMemoryUse } from "../queue/memory";
 import { FIRST, readTemplate } from "../templates/templates";
 import type { Editor } from "./editor";
 import { createRuns, runService } from "./running";
-import { createCanvasPort, viewService } from "./ports";
+import { createCanvasPort, followPointer, viewService } from "./ports";
 
 const ACTIVE = "easel.active";
 
@@ -49,9 +52,13 @@ export async function boot(client: Client, settings: SettingsStore): Promise<Edi
   const canvas = createCanvasPort();
   const jobs = createJobsStore(client, connection);
   const estimates = createEstimates();
+  const memory = createMemoryUse(client);
   const runs = createRuns({ client, connection, workspace, jobs, estimates, settings, ui });
   const run: RunService = runService(runs, settings, ui);
-  const services: Services = { ui, settings, files, run, view: viewService(canvas) };
+  const view = viewService(canvas, followPointer());
+  const clipboard = createClipboardService({ workspace, files, ui, view });
+  const blueprints = createBlueprintService({ workspace, files: client.files, ui, view });
+  const services: Services = { ui, settings, files, run, view, clipboard, blueprints };
   const table = createCommands(services);
 
   const context = (): CommandContext => {
@@ -67,7 +74,7 @@ export async function boot(client: Client, settings: SettingsStore): Promise<Edi
   const mac = onMac(navigator.platform);
   const dispatch: Dispatch = { table, bindings: () => settings.getState().values.keys, context, mac, failed };
   const editor: Editor = {
-    workspace, bench, ui, settings, services, table, dispatch, client, drafts, session, runs, jobs, canvas, context, act,
+    workspace, bench, ui, settings, services, table, dispatch, client, drafts, session, runs, jobs, memory, canvas, context, act,
   };
 
   bench.restore(await store.load().catch(() => []), session.living);
@@ -95,7 +102,7 @@ async function loadTypes(client: Client, workspace: WorkspaceStore): Promise<voi
 }
 
 /** What is in the address, else what was open, else the first template: ready to run. */
-async function openFirst({ workspace, services, ui }: Editor): Promise<void> {
+async function openFirst({ workspace, services, ui, settings }: Editor): Promise<void> {
   try {
     const shared = readShareLink(location.hash);
     if (shared !== undefined) {
@@ -111,11 +118,11 @@ async function openFirst({ workspace, services, ui }: Editor): Promise<void> {
   if (tabs.length === 0) await services.files.openTemplate(FIRST);
   const first = workspace.getState().tabs[0];
   if (first === undefined) services.files.create();
-  else if (window.innerWidth < 640 && readForm(first.document.getState().document) !== undefined) ui.getState().setForm(first.id, true);
+  else if (window.innerWidth < 640 && settings.getState().values.openForms && readForm(first.document.getState().document) !== undefined) ui.getState().setForm(first.id, true);
 }
 
 /** Everything that keeps what is open: the server's copies, the page that goes away, the tab that is shown. */
-function keep({ bench, workspace, drafts, runs }: Editor): void {
+function keep({ bench, workspace, drafts, runs, settings, ui }: Editor): void {
   bench.onChange((tab) => drafts.changed(tab));
   const flush = (): void => {
     void bench.journal.flush();
@@ -138,6 +145,7 @@ function keep({ bench, workspace, drafts, runs }: Editor): void {
     for (const tab of tabs) {
       if (known.has(tab.id)) continue;
       known.add(tab.id);
+      if (settings.getState().values.openForms && opensAsForm(tab.document.getState().document)) ui.getState().setForm(tab.id, true);
       void runs.attach(tab).catch(() => undefined);
     }
     for (const id of known) {

@@ -12,6 +12,7 @@ import type { UiStore } from "../../state/ui";
 import type { Workbench } from "../../state/workbench";
 import type { WorkspaceStore } from "../../state/workspace";
 import type { JobsStore } from "../queue/jobs-store";
+import type { MemoryStore } from "../queue/memory";
 import type { RunController } from "../queue/run-controller";
 import type { CanvasPort } from "./ports";
 
@@ -28,6 +29,7 @@ export interface Editor {
   readonly session: Session;
   readonly runs: RunController;
   readonly jobs: JobsStore;
+  readonly memory: MemoryStore;
   /** Where the canvas that is shown puts its controller while it is mounted, so that commands reach it. */
   readonly canvas: CanvasPort;
   readonly context: () => CommandContext;

@@ -2,7 +2,8 @@
 
 import { useEffect } from "react";
 import { useStore } from "zustand";
-import { dispatchKey } from "../../commands/dispatch";
+import { cutSelected } from "../../commands/clipboardService";
+import { dispatchKey, takesText } from "../../commands/dispatch";
 import { setLanguage, type Language } from "../../i18n";
 import type { Settings } from "../../state/settings";
 import type { Tab } from "../../state/workspace";
@@ -19,7 +20,7 @@ export function useKeys(editor: Editor): void {
 const systemLanguage = (): Language => (navigator.language.toLowerCase().startsWith("zh") ? "zh" : "en");
 
 /** Put the settings that are about the look onto the page; styles follow from there. */
-export function applyLook(values: Settings, prefersLight: boolean): void {
+export async function applyLook(values: Settings, prefersLight: boolean): Promise<void> {
   const { dataset, style } = document.documentElement;
   const system = prefersLight ? "light" : "dark";
   dataset["theme"] = values.theme === "system" ? system : values.theme;
@@ -28,14 +29,14 @@ export function applyLook(values: Settings, prefersLight: boolean): void {
   style.setProperty("--font-size", `${values.fontSize}px`);
   const language = values.language === "system" ? systemLanguage() : values.language;
   document.documentElement.lang = language;
-  setLanguage(language);
+  await setLanguage(language).catch(() => undefined);
 }
 
 export function useLook(editor: Editor): void {
   const values = useStore(editor.settings, (state) => state.values);
   useEffect(() => {
     const light = matchMedia("(prefers-color-scheme: light)");
-    const apply = (): void => applyLook(values, light.matches);
+    const apply = (): void => void applyLook(values, light.matches);
     apply();
     light.addEventListener("change", apply);
     return () => light.removeEventListener("change", apply);
@@ -59,6 +60,38 @@ export function useDrop(editor: Editor): void {
     return () => {
       window.removeEventListener("dragover", over);
       window.removeEventListener("drop", dropped);
+    };
+  }, [editor]);
+}
+
+/** The browser's own copy, cut and paste, which need no permission; texts that are selected and fields keep them. */
+export function useClipboard(editor: Editor): void {
+  useEffect(() => {
+    const { clipboard, files } = editor.services;
+    const isForText = (): boolean => takesText(document.activeElement) || document.getSelection()?.isCollapsed === false;
+    const copied = (event: ClipboardEvent): void => {
+      const { tab } = editor.context();
+      if (event.defaultPrevented || tab === undefined || isForText()) return;
+      const text = clipboard.textOf(tab);
+      if (text === undefined) return;
+      event.clipboardData?.setData("text/plain", text);
+      event.preventDefault();
+      if (event.type === "cut") cutSelected(tab);
+    };
+    const pasted = (event: ClipboardEvent): void => {
+      if (event.defaultPrevented || isForText() || event.clipboardData === null) return;
+      const given = [...event.clipboardData.files];
+      event.preventDefault();
+      if (given.length > 0) void files.openFiles(given);
+      else void clipboard.pasteText(editor.context().tab, event.clipboardData.getData("text/plain"), false);
+    };
+    document.addEventListener("copy", copied);
+    document.addEventListener("cut", copied);
+    document.addEventListener("paste", pasted);
+    return () => {
+      document.removeEventListener("copy", copied);
+      document.removeEventListener("cut", copied);
+      document.removeEventListener("paste", pasted);
     };
   }, [editor]);
 }
