@@ -27,6 +27,8 @@ export interface JobActions {
 interface JobRowProps {
   readonly job: Job;
   readonly inner: boolean;
+  /** Among those that wait, from 0. */
+  readonly place: number;
   readonly live: LiveJob | undefined;
   readonly selected: boolean;
   readonly jobs: JobsStore;
@@ -47,14 +49,14 @@ export function useDetails(jobs: JobsStore, id: string): JobDetails | undefined 
   return details;
 }
 
-export const JobRow = memo(function JobRow({ job, inner, live, selected, jobs, client, actions }: JobRowProps) {
+export const JobRow = memo(function JobRow({ job, inner, place, live, selected, jobs, client, actions }: JobRowProps) {
   const name = nameOf(job, useDetails(jobs, job.id));
   return (
     <div className="job-row" data-state={job.state} data-inner={inner || undefined}>
       {job.state !== "running" && (
         <JobCheck id={job.id} name={name} selected={selected} select={actions.select} />
       )}
-      <Thumb job={job} live={live} name={name} client={client} open={actions.open} />
+      <Thumb job={job} place={place} live={live} name={name} client={client} open={actions.open} />
       <div className="job-text">
         <span className="job-name" title={name}>
           {name}
@@ -68,10 +70,11 @@ export const JobRow = memo(function JobRow({ job, inner, live, selected, jobs, c
   );
 });
 
-function Thumb(props: Pick<JobRowProps, "job" | "live" | "client"> & { readonly name: string; readonly open: JobActions["open"] }) {
-  const { job, live, name, client, open } = props;
+function Thumb(props: Pick<JobRowProps, "job" | "place" | "live" | "client"> & { readonly name: string; readonly open: JobActions["open"] }) {
+  const { job, place, live, name, client, open } = props;
   const first = mediaOf(job).find((media) => media.kind !== "other");
   if (live?.preview !== undefined) return <img className="job-thumb" src={live.preview} alt={t("jobs.previewOf", { name })} />;
+  if (job.state === "pending") return <span className="job-thumb job-place">{place + 1}</span>;
   if (first === undefined) return <span className="job-thumb" aria-hidden />;
   return (
     <button type="button" className="job-thumb" aria-label={t("jobs.look", { name })} onClick={() => open(first)}>

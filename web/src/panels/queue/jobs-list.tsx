@@ -197,7 +197,7 @@ function RowContent({ row, columns, jobs, live, client, selected, actions, remov
       );
     case "job":
       return (
-        <JobRow {...{ jobs, client, actions }} job={row.job} inner={row.inner} live={liveJob} selected={selected.has(row.job.id)} />
+        <JobRow {...{ jobs, client, actions }} job={row.job} inner={row.inner} place={row.section === "waiting" ? row.place : 0} live={liveJob} selected={selected.has(row.job.id)} />
       );
     case "run":
       return (

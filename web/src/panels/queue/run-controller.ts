@@ -2,7 +2,7 @@
 
 import { createStore, type StoreApi } from "zustand/vanilla";
 import type { JsonObject } from "../../model/json";
-import type { Client, Connection, Job, PreviewMethod } from "../../net";
+import type { Client, Connection, Job, JobRun, PreviewMethod } from "../../net";
 import { isEnded, jobIds, progressOf, UnreachableError } from "../../net";
 import type { NodeRun } from "../../state/runs";
 import type { Tab, WorkspaceStore } from "../../state/workspace";
@@ -101,6 +101,8 @@ export function createRunController(options: RunControllerOptions): RunControlle
   const changed = new Set<string>();
   const foreign = new AbortController();
   const followed = new Set<string>();
+  /** Jobs of tabs that have ended, and whose end was told. */
+  const told = new Set<string>();
   let timer: ReturnType<typeof setTimeout> | undefined;
 
   const tabOf = (job: string): string | undefined => {
@@ -142,30 +144,34 @@ export function createRunController(options: RunControllerOptions): RunControlle
     const followed = [...runs.jobs].map((id) => tracker.get(id)).filter((tracked) => tracked !== undefined);
     const running = followed.find(({ run }) => run.state === "running");
     const waiting = followed.find(({ run }) => run.state === "pending");
-    const before = runs.shown === undefined ? undefined : tracker.get(runs.shown);
-    const shown = running ?? before ?? waiting;
+    const shown = running ?? latest(followed) ?? waiting;
     runs.shown = shown?.run.id;
     const at = running ?? waiting;
     tab.runs.setState({
-      nodes: shown === undefined ? {} : nodesOf(shown, runs.outputs, tab.runs.getState().nodes),
+      nodes: nodesOf(shown?.run.nodes ?? {}, runs.outputs, tab.runs.getState().nodes),
       errors: merged(runs.refused, shown === undefined ? {} : errorsOf(shown)),
       job:
         at === undefined
           ? undefined
           : { id: at.run.id, state: at === running ? "running" : "waiting", progress: progressOf(at.run) },
     } as Partial<ReturnType<typeof tab.runs.getState>>);
-    for (const { run } of followed) {
-      if (isEnded(run.state) && run.id !== runs.shown) {
-        runs.jobs.delete(run.id);
-        tracker.forget(run.id);
-      }
+    drop(runs, (id) => id === runs.shown);
+  };
+
+  /** Follow jobs no longer whose end is known and told, but for those to keep. */
+  const drop = (runs: TabRuns, keeps: (id: string) => boolean): void => {
+    for (const id of runs.jobs) {
+      if (!told.has(id) || keeps(id)) continue;
+      runs.jobs.delete(id);
+      told.delete(id);
+      tracker.forget(id);
     }
   };
 
   const ended = ({ run, prompt }: Tracked): void => {
     const tabId = tabOf(run.id);
     if (tabId === undefined) tracker.forget(run.id);
-    else runsOf(tabId).shown = run.id;
+    else told.add(run.id);
     touch(run.id);
     if (run.state === "done") estimates?.learn(prompt, run.nodes);
     if (isEnded(run.state)) {
@@ -174,14 +180,12 @@ export function createRunController(options: RunControllerOptions): RunControlle
   };
 
   const claim = (tab: Tab, job: string): void => {
-    const runs = runsOf(tab.id);
-    if (runs.shown !== undefined && !tracker.get(runs.shown)) runs.shown = undefined;
-    runs.jobs.add(job);
+    runsOf(tab.id).jobs.add(job);
   };
 
   /** Follow a job of the queue that this page did not send just now: for its tab if it has one. */
   const adopt = async (id: string, workflow?: string | null): Promise<void> => {
-    const about = workflow ?? (await client.job(id)).workflow_id;
+    const about = workflow === undefined ? (await client.job(id)).workflow_id : workflow;
     const tab = about === null || about === undefined ? undefined : tabWith(workspace, about);
     if (tab !== undefined) claim(tab, id);
     await tracker.adopt(id);
@@ -198,6 +202,7 @@ export function createRunController(options: RunControllerOptions): RunControlle
         after = page.events.at(-1)?.number ?? after;
         over = page.ended || tracker.get(id) === undefined;
         await tracker.sync(id);
+        await new Promise((done) => setTimeout(done, FOREIGN_PACE));
       }
     } catch {
       // the line is down, or the page goes: the next look at the queue begins again
@@ -212,11 +217,13 @@ export function createRunController(options: RunControllerOptions): RunControlle
     for (const { run } of tracker.active()) if (!there.has(run.id) && !sending.has(run.id)) void tracker.sync(run.id);
     for (const job of [...running, ...waiting]) {
       const isOurs = job.client_id === client.clientId || hasTab(workspace, job.workflow_id);
-      if (isOurs && tracker.get(job.id) === undefined) void adopt(job.id, job.workflow_id).catch(ignore);
+      // What runs for somebody else is followed too, so that the list can say how far it is.
+      if (!isOurs && job.state !== "running") continue;
+      const known = tracker.get(job.id) === undefined ? adopt(job.id, job.workflow_id ?? null) : undefined;
+      // It is told to that page only, so it is asked for; one at a time, connections are few.
+      const asks = job.state === "running" && job.client_id !== client.clientId && followed.size === 0;
+      if (known !== undefined || asks) void Promise.resolve(known).then(() => (asks ? follow(job.id) : undefined)).catch(ignore);
     }
-    // What runs for another page is told to that one only, so it is asked for; one at a time, connections are few.
-    const other = running.find((job) => job.client_id !== client.clientId && tracker.get(job.id) !== undefined);
-    if (other !== undefined && followed.size === 0) void follow(other.id);
   };
   const stop = jobs.subscribe((state, before) => {
     if (state.queue !== before.queue) reconcile(state.queue.running, state.queue.waiting);
@@ -262,7 +269,7 @@ export function createRunController(options: RunControllerOptions): RunControlle
       const runs = runsOf(tab.id);
       runs.refused = {};
       // What the last run said of its nodes is over; what they showed stays.
-      if (runs.shown !== undefined && isEnded(tracker.get(runs.shown)?.run.state ?? "done")) runs.shown = undefined;
+      drop(runs, () => false);
       try {
         for (const id of jobIds(how.count ?? 1)) {
           await send(openTab(tab.id) ?? tab, id, how);
@@ -306,6 +313,9 @@ export function createRunController(options: RunControllerOptions): RunControlle
   };
 }
 
+/** Between two looks at a job of somebody else, in milliseconds. */
+const FOREIGN_PACE = 400;
+
 const ignore = (): void => undefined;
 
 /** Sending the same id twice is harmless, so an answer that was lost costs nothing. */
@@ -324,9 +334,9 @@ const hasTab = (workspace: WorkspaceStore, workflow: string | null | undefined):
   workflow !== null && workflow !== undefined && tabWith(workspace, workflow) !== undefined;
 
 /** The nodes of a job, with what they showed before where they show nothing yet; what is the same stays the same object. */
-function nodesOf({ run }: Tracked, outputs: Map<string, JsonObject>, before: Readonly<Record<string, NodeRun>>): Record<string, NodeRun> {
+function nodesOf(run: JobRun["nodes"], outputs: Map<string, JsonObject>, before: Readonly<Record<string, NodeRun>>): Record<string, NodeRun> {
   const nodes: Record<string, NodeRun> = {};
-  for (const [id, node] of Object.entries(run.nodes)) {
+  for (const [id, node] of Object.entries(run)) {
     if (node.output !== undefined) outputs.set(id, node.output);
     const output = outputs.get(id);
     const next = node.output !== undefined || output === undefined ? node : { ...node, output };
@@ -336,6 +346,12 @@ function nodesOf({ run }: Tracked, outputs: Map<string, JsonObject>, before: Rea
   for (const [id, output] of outputs) nodes[id] ??= before[id]?.output === output ? (before[id] as NodeRun) : { state: "done", output };
   return nodes;
 }
+
+/** Of the jobs that have ended the one that started last; jobs may end in another order than one hears of it. */
+const latest = (jobs: readonly Tracked[]): Tracked | undefined =>
+  jobs
+    .filter(({ run, turn }) => isEnded(run.state) && turn > 0)
+    .sort((one, other) => other.turn - one.turn)[0];
 
 const sameRun = (one: NodeRun, other: NodeRun): boolean =>
   (["state", "value", "max", "preview", "seconds", "output"] as const).every((name) => one[name] === other[name]);

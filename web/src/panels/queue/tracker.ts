@@ -23,6 +23,8 @@ export interface Tracked {
   readonly run: JobRun;
   readonly prompt: JsonObject;
   readonly targets: readonly string[] | undefined;
+  /** Jobs in the order in which they started; 0 for one that waits, or was cancelled while it did. */
+  readonly turn: number;
 }
 
 export interface Tracker {
@@ -57,10 +59,14 @@ export function createTracker(options: TrackerOptions): Tracker {
   /** Events that came while the truth of a job was read. */
   const syncing = new Map<string, RunEvent[]>();
   const toldEnd = new Set<string>();
+  let turns = 0;
 
   const put = (id: string, change: Partial<Tracked>): void => {
-    const known = jobs.get(id) ?? { run: waitingRun(id), prompt: {}, targets: undefined };
-    const next = { ...known, ...change };
+    const known = jobs.get(id) ?? { run: waitingRun(id), prompt: {}, targets: undefined, turn: 0 };
+    const changed = { ...known, ...change };
+    const isIdle = changed.run.state === "pending" || (changed.run.state === "cancelled" && known.run.state === "pending");
+    const starts = changed.turn === 0 && !isIdle;
+    const next = starts ? { ...changed, turn: ++turns } : changed;
     jobs.set(id, next);
     if (isEnded(next.run.state)) previews.dropAll(`${id}/`);
     if (next.run !== known.run) onChange(id);
@@ -70,8 +76,9 @@ export function createTracker(options: TrackerOptions): Tracker {
     const known = jobs.get(id);
     if (known === undefined) return;
     syncing.get(id)?.push(...events);
-    if (events.some((event) => event.kind === "started")) toldEnd.delete(id); // it is tried again
-    put(id, { run: reduceAll(known.run, events) });
+    const isAgain = isEnded(known.run.state) && events.some((event) => event.kind === "started");
+    if (isAgain) toldEnd.delete(id);
+    put(id, { run: reduceAll(known.run, events), ...(isAgain ? { turn: 0 } : {}) });
     if (isEnded(known.run.state)) return;
     if (events.some((event) => event.kind === "ended") && !syncing.has(id)) void sync(id);
   };
