@@ -73,7 +73,7 @@ export function Flow(): React.JSX.Element {
           selectNodesOnDrag={false}
           elevateNodesOnSelect={false}
           zIndexMode="manual"
-          nodeDragThreshold={3}
+          nodeDragThreshold={0}
           autoPanSpeed={12}
           disableKeyboardA11y
           attributionPosition="bottom-left"

@@ -4,6 +4,7 @@ import type { PointerEvent as ReactPointerEvent } from "react";
 import type { End, Point } from "../model/document";
 import type { Side } from "../model/edit/slots";
 import type { Controller } from "./controller";
+import { swallowClick } from "./gestures/click";
 import { named } from "./names";
 import type { Connecting } from "./view-store";
 
@@ -79,6 +80,7 @@ function follow(controller: Controller, connecting: Connecting, start: Point, po
   const released = (event: PointerEvent): void => {
     if (event.pointerId !== pointer) return;
     stop.abort();
+    swallowClick();
     ended(connecting, { x: event.clientX, y: event.clientY });
   };
   const lost = (): void => {

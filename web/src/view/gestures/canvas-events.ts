@@ -1,6 +1,6 @@
 // What the canvas hears: the pointer on nodes and on empty ground, the wheel, keys, things dropped.
 
-import type { OnNodeDrag, ReactFlowProps } from "@xyflow/react";
+import type { ReactFlowProps } from "@xyflow/react";
 import type { HTMLAttributes } from "react";
 import type { SettingsStore } from "../../state/settings";
 import type { WorkspaceStore } from "../../state/workspace";
@@ -15,6 +15,12 @@ import { startStroke, strokeOf } from "./pane";
 import { attachSurface } from "./surface";
 
 const HOVER_MS = 90;
+const THRESHOLD = 3;
+
+const placeIn = (event: MouseEvent | TouchEvent | React.MouseEvent): { x: number; y: number } => {
+  const { clientX, clientY } = "touches" in event ? (event.touches[0] ?? { clientX: 0, clientY: 0 }) : event;
+  return { x: clientX, y: clientY };
+};
 
 export interface CanvasEvents {
   readonly attach: (element: HTMLDivElement | null) => (() => void) | undefined;
@@ -42,14 +48,29 @@ export function createCanvasEvents(controller: Controller, settings: SettingsSto
   const { view } = controller;
   const spaceHeld = { current: false };
   let drag: Drag | undefined;
+  let pressed = { x: 0, y: 0 };
   let timer: ReturnType<typeof setTimeout> | undefined;
   const looks = (): { style: LinkStyle; row: number } => {
     const { linkStyle, density } = settings.getState().values;
     return { style: linkStyle === "hidden" ? "spline" : linkStyle, row: density === "comfortable" ? 28 : 24 };
   };
 
-  const dragging: OnNodeDrag = (event, node) => {
-    if (drag !== undefined) moveDrag(controller, drag, node.position, { snap: settings.getState().values.snap !== event.ctrlKey, ...looks() });
+  const beganToMove = (event: MouseEvent | TouchEvent): boolean => {
+    const at = placeIn(event);
+    return Math.hypot(at.x - pressed.x, at.y - pressed.y) >= THRESHOLD;
+  };
+  const begin = (event: MouseEvent | TouchEvent, id: string): Drag => {
+    selectOne(controller, id, event.shiftKey, true);
+    const begun = startDrag(controller, id, event.altKey);
+    view.getState().set({ held: id, busy: true, hovered: undefined });
+    const escape = (key: KeyboardEvent): void => {
+      if (key.key !== "Escape" || drag !== begun) return;
+      key.stopPropagation();
+      cancelDrag(controller, begun);
+    };
+    window.addEventListener("keydown", escape, { capture: true });
+    window.addEventListener("pointerup", () => window.removeEventListener("keydown", escape, { capture: true }), { once: true });
+    return begun;
   };
   const hover = (id: string | undefined): void => {
     clearTimeout(timer);
@@ -70,23 +91,19 @@ export function createCanvasEvents(controller: Controller, settings: SettingsSto
         const adds = event.shiftKey || event.ctrlKey || event.metaKey;
         if (named(node.id).kind !== "end") selectOne(controller, node.id, adds, takesText(event.target));
       },
-      onNodeDragStart: (event, node) => {
-        const mouse = event as unknown as PointerEvent;
-        selectOne(controller, node.id, mouse.shiftKey, true);
-        drag = startDrag(controller, node.id, mouse.altKey);
-        view.getState().set({ held: node.id, busy: true, hovered: undefined });
-        const current = drag;
-        const escape = (key: KeyboardEvent): void => {
-          if (key.key !== "Escape" || drag !== current) return;
-          key.stopPropagation();
-          cancelDrag(controller, current);
-        };
-        window.addEventListener("keydown", escape, { capture: true });
-        window.addEventListener("pointerup", () => window.removeEventListener("keydown", escape, { capture: true }), { once: true });
+      // Pressing is not dragging yet: React Flow begins at once, so that the node stays under the pointer to the pixel.
+      onNodeDragStart: (event) => {
+        pressed = placeIn(event);
+        drag = undefined;
       },
-      onNodeDrag: dragging,
+      onNodeDrag: (event, node) => {
+        if (drag === undefined && !beganToMove(event)) return;
+        drag ??= begin(event, node.id);
+        moveDrag(controller, drag, node.position, { snap: settings.getState().values.snap !== event.ctrlKey, ...looks() });
+      },
       onNodeDragStop: () => {
-        if (drag !== undefined) endDrag(controller, drag);
+        if (drag === undefined) return;
+        endDrag(controller, drag);
         drag = undefined;
         view.getState().set({ held: undefined, busy: false });
       },

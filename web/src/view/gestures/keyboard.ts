@@ -71,7 +71,7 @@ function escape(controller: Controller, event: KeyboardEvent, target: Element): 
 function enter(controller: Controller, event: KeyboardEvent, id: NodeId): void {
   event.preventDefault();
   if (controller.enter(id)) return;
-  const field = (event.target as Element).querySelector<HTMLElement>(".w-widgets :is(button,input,textarea,[tabindex='0']),.n-note-text");
+  const field = (event.target as Element).querySelector<HTMLElement>(".w-widgets :is(button,input,textarea,[tabindex='0']):not(.n-dot),.n-note-text");
   field?.focus();
 }
 
@@ -117,19 +117,26 @@ function neighbour(controller: Controller, way: { readonly x: number; readonly y
   const { document, level, types, selection } = controller.shown();
   const [from] = [...selection.nodes].slice(-1);
   if (from === undefined || !level.nodes.has(from)) return executionOrder(level)[0];
-  const { into, outOf } = linksAround(level, from);
-  const linked = way.x < 0 ? into.map((link) => link.from.node) : way.x > 0 ? outOf.map((link) => link.to.node) : [];
-  const there = linked.find((id) => level.nodes.has(id));
-  if (there !== undefined) return there;
   const middle = (id: NodeId): { x: number; y: number } => {
     const node = level.nodes.get(id);
-    if (node === undefined) return { x: 0, y: 0 };
+    if (node === undefined) return { x: Infinity, y: Infinity };
     const box = boxOf(document, node, types);
     return { x: box.x + box.width / 2, y: box.y + box.height / 2 };
   };
   const start = middle(from);
+  const { into, outOf } = linksAround(level, from);
+  const linked = way.x < 0 ? into.map((link) => link.from.node) : way.x > 0 ? outOf.map((link) => link.to.node) : [];
+  const far = (id: NodeId): number => Math.hypot(middle(id).x - start.x, middle(id).y - start.y);
+  const [nearest] = linked.filter((id) => level.nodes.has(id)).sort((a, b) => far(a) - far(b));
+  return nearest ?? nearestThatWay(level.nodes.keys(), from, way, middle);
+}
+
+type Way = { readonly x: number; readonly y: number };
+
+function nearestThatWay(ids: Iterable<NodeId>, from: NodeId, way: Way, middle: (id: NodeId) => Way): NodeId | undefined {
+  const start = middle(from);
   let best: { id: NodeId; far: number } | undefined;
-  for (const id of level.nodes.keys()) {
+  for (const id of ids) {
     const at = middle(id);
     const along = (at.x - start.x) * way.x + (at.y - start.y) * way.y;
     const aside = Math.abs((at.x - start.x) * way.y) + Math.abs((at.y - start.y) * way.x);

@@ -7,6 +7,7 @@ import { boxOf, holds, type Box } from "../../model/edit/size";
 import type { FrameId, LinkId, NodeId, RerouteId } from "../../model/ids";
 import type { Selection } from "../../state/documents";
 import { edgePush } from "../connect";
+import { swallowClick } from "./click";
 import type { Controller } from "../controller";
 import { cross, overlaps, pieces, pointsOf, type LinkStyle } from "../links/geometry";
 import { NOTHING } from "../view-store";
@@ -82,13 +83,6 @@ export function startStroke(controller: Controller, event: ReactPointerEvent, op
     end(false);
   });
   requestAnimationFrame(pan);
-}
-
-/** The click that the browser tells at the end of a stroke is none. */
-function swallowClick(): void {
-  const swallow = (event: Event): void => event.stopPropagation();
-  window.addEventListener("click", swallow, { capture: true, once: true });
-  setTimeout(() => window.removeEventListener("click", swallow, { capture: true }), 50);
 }
 
 const boxOfPoints = (a: Point, b: Point): Box => ({
