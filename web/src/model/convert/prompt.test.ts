@@ -1,9 +1,9 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { readWorkflow } from "../formats/workflow";
-import { isObject, parseJson, writeJson, type Json, type JsonObject } from "../json";
-import { readNodeTypes, type NodeTypes } from "../types";
-import { toPrompt, writePrompt, type Prompt } from "./index";
+import { isObject, parseJson, writeJson, type Json } from "../json";
+import { readNodeTypes } from "../types";
+import { toPrompt } from "./index";
 
 const REPOSITORY = "../";
 const GOLDEN = "src/model/convert/golden/";
@@ -12,27 +12,6 @@ const TYPES = readNodeTypes(parsed(`${GOLDEN}object_info.json`));
 const CORPUS = `${REPOSITORY}tests/data/workflows/`;
 const CORPUS_TYPES = readNodeTypes(parsed(`${GOLDEN}corpus_object_info.json`));
 const NOW = new Date(2026, 2, 4, 5, 6, 7);
-
-/** JavaScript has one kind of number; Python writes `4.0` for what is no whole number by its type. */
-function asPython({ prompt, order }: Prompt, types: NodeTypes): string {
-  const marked = Object.entries(prompt as Record<string, JsonObject>).map(([id, node]): [string, Json] => {
-    const declared = types.get(String(node["class_type"]))?.inputs ?? [];
-    const inputs = Object.entries(node["inputs"] as JsonObject).map(([name, value]): [string, Json] => {
-      const isFloat = declared.some((input) => input.name === name && input.type === "FLOAT");
-      return [name, isFloat && Number.isInteger(value) ? `<float ${String(value)}>` : value];
-    });
-    return [id, { ...node, inputs: Object.fromEntries(inputs) }];
-  });
-  return writePrompt({ prompt: Object.fromEntries(marked), order }).replace(/"<float (-?\d+)>"/g, "$1.0") + "\n";
-}
-
-const workflows = readdirSync(`${REPOSITORY}workflows`).filter((name) => name.endsWith(".json"));
-
-test.each(workflows)("%s is sent byte for byte as the server's own conversion sends it", (name) => {
-  const golden = readFileSync(`${GOLDEN}${name.replace(".json", ".prompt.json")}`, "utf8");
-  const { document } = readWorkflow(parsed(`${REPOSITORY}workflows/${name}`), TYPES);
-  expect(asPython(toPrompt(document, TYPES), TYPES)).toBe(golden);
-});
 
 const corpus = readdirSync(CORPUS).filter((name) => name.endsWith(".prompt.json")).map((name) => name.replace(".prompt.json", ""));
 

@@ -3,6 +3,7 @@
 import type { Document, Node, Slot } from "../document";
 import type { LevelId, NodeId } from "../ids";
 import { isArray, isObject, writeJson, type Json, type JsonObject } from "../json";
+import { saidName } from "../formats/shape";
 import { VIRTUAL } from "../formats/workflow/layouts";
 import type { InputType, NodeTypes } from "../types";
 import { ConvertError } from "./errors";
@@ -98,9 +99,10 @@ class Conversion {
     for (const [name, value] of valuesOf(node, this.document, this.types)) given.set(name, { kind: "value", value });
     for (const slot of this.resolver.slots(scope, node).inputs) {
       const source = this.resolver.source(scope, node.id, slot);
-      if (source.kind === "gone") given.delete(slot.name);
-      else if (source.kind === "link") given.set(slot.name, source);
-      else if (source.kind === "value" && takesValue(slot, declared.get(slot.name))) given.set(slot.name, source);
+      const name = saidName(slot);
+      if (source.kind === "gone") given.delete(name);
+      else if (source.kind === "link") given.set(name, source);
+      else if (source.kind === "value" && takesValue(slot, declared.get(name))) given.set(name, source);
     }
     const names = new Set([...[...declared.keys()].filter((name) => given.has(name)), ...given.keys()]);
     const sent = [...names].flatMap((name): [string, Json][] => {
@@ -130,9 +132,11 @@ class Conversion {
     for (let scope: Scope | undefined = from; scope !== undefined; scope = scope.parent) {
       const node = this.named(scope).get(name);
       if (node === undefined) continue;
-      const slot = linked ? this.resolver.slots(scope, node).inputs.find((item) => item.name === widget) : undefined;
-      const source = slot === undefined ? undefined : this.resolver.source(scope, node.id, slot);
-      if (source?.kind === "value") return source.value;
+      const slots = linked ? this.resolver.slots(scope, node).inputs.filter((item) => saidName(item) === widget) : [];
+      for (const slot of slots) {
+        const source = this.resolver.source(scope, node.id, slot);
+        if (source.kind === "value") return source.value;
+      }
       return valuesOf(node, this.document, this.types).get(widget) ?? null;
     }
     return null;

@@ -6,7 +6,7 @@ import { isArray, isObject, type Json } from "../json";
 import { layoutOf } from "../formats/workflow/layouts";
 import { named } from "../formats/workflow/read_node";
 import { MODES, NAMED } from "../formats/workflow/values";
-import { objectOf } from "../formats/shape";
+import { objectOf, saidName } from "../formats/shape";
 import type { NodeType, NodeTypes } from "../types";
 
 export function valuesOf(node: Node, document: Document, types: NodeTypes): Map<string, Json> {
@@ -34,7 +34,7 @@ function valuesOfUnknown(node: Node): Map<string, Json> {
   const saved = node.unnamedValues;
   const values = new Map<string, Json>();
   if (isArray(saved)) {
-    const names = node.inputs.filter((slot) => slot.widget === true).map((slot) => slot.name);
+    const names = node.inputs.filter((slot) => slot.widget === true).map(saidName);
     const own = saved.filter((value, place) => !isControl(value, saved[place - 1]));
     if (names.length === own.length) names.forEach((name, place) => values.set(name, own[place] ?? null));
   }

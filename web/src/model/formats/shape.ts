@@ -1,6 +1,6 @@
 // Small readers of JSON in the shapes that files of any age have.
 
-import type { Point, Size } from "../document";
+import type { Point, Size, Slot } from "../document";
 import { isArray, isObject, JsonError, parseJson, type Json, type JsonObject } from "../json";
 import { FormatError } from "./errors";
 
@@ -175,6 +175,9 @@ export function uniqueNames(names: readonly string[]): string[] {
     return unique;
   });
 }
+
+/** What the file calls a slot: of two with one name the second goes by another here, and outputs go by their definition. */
+export const saidName = (slot: Slot): string => (typeof slot.rest?.["name"] === "string" ? slot.rest["name"] : slot.name);
 
 /** `value` without what only says how a file spelled it, for comparisons. Maps become lists of entries. */
 export function withoutSpelling(value: unknown): unknown {

@@ -4,6 +4,7 @@ import type { Document, Level, Node } from "../../document";
 import { INPUTS, levelId, type LevelId } from "../../ids";
 import { isArray, parseJson, type Json } from "../../json";
 import type { InputType, NodeType, NodeTypes } from "../../types";
+import { saidName } from "../shape";
 import type { Layout, Row } from "./values";
 
 export const NOTES: ReadonlySet<string> = new Set(["Note", "MarkdownNote"]);
@@ -59,7 +60,7 @@ export function layoutOf(node: Node, levels: Levels, types: NodeTypes): Layout |
 function layoutOfInstance(node: Node, level: Level, levels: Levels, types: NodeTypes): Layout {
   const ports = level.definition?.inputs ?? [];
   const promoted = portWidgets(levels, level.id, types);
-  const own = new Set(node.inputs.filter((slot) => slot.widget === true).map((slot) => slot.name));
+  const own = new Set(node.inputs.filter((slot) => slot.widget === true).map(saidName));
   const rows = new Map<string, Row>();
   for (const { name } of ports) {
     const widget = promoted.get(name);
@@ -126,8 +127,9 @@ function find(levels: Levels, id: LevelId, types: NodeTypes, known: Map<LevelId,
 }
 
 function widgetAt(node: Node, slot: string, type: NodeType | undefined, inner: PortWidgets): PortWidget | undefined {
-  const declared = type?.inputs.find((input) => input.name === slot);
+  const saved = node.inputs.find((item) => item.name === slot);
+  const name = saved === undefined ? slot : saidName(saved);
+  const declared = type?.inputs.find((input) => input.name === name);
   if (declared !== undefined) return declared.widget === undefined ? undefined : declared;
-  const saved = node.inputs.some((item) => item.name === slot && item.widget === true);
-  return inner.get(slot) ?? (saved ? "unknown" : undefined);
+  return inner.get(name) ?? (saved?.widget === true ? "unknown" : undefined);
 }

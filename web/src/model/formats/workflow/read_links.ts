@@ -58,18 +58,20 @@ export interface ReadLinks {
 export function readLinks(items: readonly Json[], around: Around): ReadLinks {
   const rows = items.map((data) => ({ data, row: data === null ? undefined : readRow(data) }));
   const table = new Map(rows.flatMap(({ row }) => (row === undefined ? [] : [[row.id, row] as const])));
-  const ends = endsOf(around, table);
+  const ends = endsOf(around, rows.flatMap(({ row }) => row ?? []), table);
   const byId = new Map(around.nodes.map(({ node }) => [node.id, node]));
   const links = new Map<LinkId, Link>();
   const [strays, dangling, again]: [Json[], Link[], [Row, End][]] = [[], [], []];
   for (const { data, row } of rows) {
     if (data === null) continue;
-    // Of two rows with one id the last one counts.
-    const isTaken = row !== undefined && table.get(row.id) === row;
-    const source = isTaken ? sourceOf(row, byId, around) : undefined;
-    const [first, ...more] = isTaken ? (ends.get(row.id) ?? []) : [];
-    if (!isTaken || source === undefined || first === undefined) {
+    const source = row === undefined ? undefined : sourceOf(row, byId, around);
+    const [first, ...more] = row === undefined ? [] : (ends.get(row) ?? []);
+    if (row === undefined || source === undefined || first === undefined) {
       strays.push(data);
+      continue;
+    }
+    if (table.get(row.id) !== row) {
+      again.push([row, first]); // another row has its id
       continue;
     }
     const link = linkOf(row, row.id, source, first, around);
@@ -97,22 +99,23 @@ interface End {
 }
 
 /** Which inputs take up which link. The outputs of a subgraph do not say, so there the table counts. */
-function endsOf(around: Around, table: ReadonlyMap<string, Row>): Map<string, End[]> {
-  const ends = new Map<string, End[]>();
-  const add = (id: string, end: End): unknown => (ends.has(id) ? ends.get(id)?.push(end) : ends.set(id, [end]));
+function endsOf(around: Around, rows: readonly Row[], table: ReadonlyMap<string, Row>): Map<Row, End[]> {
+  const ends = new Map<Row, End[]>();
+  const add = (row: Row, end: End): unknown => (ends.has(row) ? ends.get(row)?.push(end) : ends.set(row, [end]));
   for (const { node, links } of around.nodes) {
     for (const [number, slot] of node.inputs.entries()) {
       const id = links[number];
-      if (id !== undefined && table.has(id)) add(id, { node: node.id, slot: slot.name });
+      const row = id === undefined ? undefined : table.get(id);
+      if (row !== undefined) add(row, { node: node.id, slot: slot.name });
     }
   }
   const inside = around.inside;
   if (inside === undefined) return ends;
   const results = new Map<number, Row>();
-  for (const row of table.values()) if (row.target === inside.outputs) results.set(row.input, row);
+  for (const row of rows) if (row.target === inside.outputs) results.set(row.input, row);
   for (const [number, row] of results) {
     const port = inside.ports.outputs[number];
-    if (port !== undefined) add(row.id, { node: OUTPUTS, slot: port.name });
+    if (port !== undefined) add(row, { node: OUTPUTS, slot: port.name });
   }
   return ends;
 }

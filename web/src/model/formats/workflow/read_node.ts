@@ -5,7 +5,7 @@ import type { NodeId } from "../../ids";
 import { isObject, type Json, type JsonObject } from "../../json";
 import type { NodeType } from "../../types";
 import {
-  badShape, fileOf, idOf, listOf, member, objectOf, outline, pointOf, remembering, sizeOf, textOf, typeOf, uniqueNames,
+  badShape, fileOf, idOf, listOf, member, objectOf, outline, pointOf, remembering, saidName, sizeOf, textOf, typeOf, uniqueNames,
   wholeOf, without,
 } from "../shape";
 import { CONTROLS, LIST, NAMED, readValues, type Layout } from "./values";
@@ -99,12 +99,12 @@ function readSlot(data: JsonObject, name: string): Slot {
 /** Outputs under the names of the definition: files have some under translated or former names. */
 function renamed(slots: Slot[], type: NodeType | undefined): Slot[] {
   if (type === undefined) return slots;
+  // By their place, as links count them.
   const names = outputNames(type);
-  const used = new Set(slots.map((slot) => slot.name));
+  const all = uniqueNames(slots.map((slot, number) => names[number] ?? slot.name));
   return slots.map((slot, number) => {
-    const name = names[number];
-    if (name === undefined || names.includes(slot.name) || used.has(name)) return slot;
-    return { ...slot, name, rest: { ...slot.rest, name: slot.name } };
+    const name = all[number] ?? slot.name;
+    return name === slot.name ? slot : { ...slot, name, rest: { ...slot.rest, name: saidName(slot) } };
   });
 }
 

@@ -3,7 +3,7 @@
 import type { Link, Node, Slot } from "../../document";
 import { isArray, isObject, type Json, type JsonObject } from "../../json";
 import {
-  fileOf, idOf, inOrderOf, kept, member, objectOf, pointOf, same, sizeOf, spelledBy, textOf, typeOf, without,
+  fileOf, idOf, inOrderOf, kept, member, objectOf, pointOf, saidName, same, sizeOf, spelledBy, textOf, typeOf, without,
   writtenId, type Fields,
 } from "../shape";
 import { DEFAULT_SIZE, flagOf, modeOf, optionalText, otherFlags, readSlots } from "./read_node";
@@ -82,8 +82,12 @@ function writeSlots(slots: readonly Slot[], raw: JsonObject | undefined, side: S
   if (slots.length === 0) return raw === undefined || (isArray(listed) && listed.length > 0) ? [] : listed;
   const items = isArray(listed) ? listed : [];
   const before = new Map(readSlots(items, side).map((slot, number) => [slot.name, items[number]]));
-  // Outputs of known types have the names of the definition, so what the file called them is asked for too.
-  return slots.map((slot) => writeSlot(slot, objectOf(before.get(slot.name) ?? before.get(textOf(slot.rest?.["name"]))), side, around));
+  // Outputs of known types have the names of the definition, so what the file called them is asked for.
+  const spelled = (slot: Slot, number: number): Json | undefined => {
+    const here = items[number];
+    return textOf(objectOf(here)["name"]) === saidName(slot) ? here : (before.get(slot.name) ?? before.get(saidName(slot)));
+  };
+  return slots.map((slot, number) => writeSlot(slot, objectOf(spelled(slot, number)), side, around));
 }
 
 function writeSlot(slot: Slot, raw: JsonObject, side: Side, around: Surroundings): JsonObject {
