@@ -1,7 +1,6 @@
 // The canvas: one level of the document, as a view. React Flow moves the view and the nodes; the document is ours.
 
 import { ReactFlowProvider, useReactFlow } from "@xyflow/react";
-import "@xyflow/react/dist/base.css";
 import { useCallback, useLayoutEffect, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { instancePath } from "../model/edit/subgraph";

@@ -24,6 +24,8 @@ import { keepViewport, viewportOf } from "./viewports";
 
 const NO_EDGES: never[] = [];
 const NO_KEY = null;
+/** Below this zoom no title can be read: boxes in their colours are left. */
+const TINY = 0.16;
 
 export function Flow(): React.JSX.Element {
   const controller = useController();
@@ -34,6 +36,7 @@ export function Flow(): React.JSX.Element {
   const locked = useView((view) => view.locked);
   const level = useDocument((state) => state.path.at(-1) ?? ROOT);
   const isFar = useStore((state) => state.transform[2] < FAR);
+  const isTiny = useStore((state) => state.transform[2] < TINY);
   const nodes = useFlowNodes();
   const settings = useSettingsStore();
   const workspace = useWorkspaceStore();
@@ -45,7 +48,7 @@ export function Flow(): React.JSX.Element {
     <FarContext.Provider value={isFar}>
       <div
         ref={attach}
-        className={`canvas-flow ${isFar ? "is-far" : ""}`}
+        className={`canvas-flow ${isFar ? "is-far" : ""} ${isTiny ? "is-tiny" : ""}`}
         tabIndex={-1}
         {...surface}
       >
