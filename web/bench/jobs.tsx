@@ -23,7 +23,7 @@ setLanguage(asked.get("lang") === "zh" ? "zh" : "en");
 const client = createClient();
 const made = Number(asked.get("jobs") ?? 0);
 const source = made > 0 ? fakeJobsClient(fakeJobs(made, Number(asked.get("waiting") ?? 0))) : client;
-const connection = made > 0 ? { listen: () => () => undefined } : connect({ url: "", clientId: client.clientId });
+const connection = made > 0 ? { isOpen: () => false, listen: () => () => undefined } : connect({ url: "", clientId: client.clientId });
 const jobs = createJobsStore(source, connection);
 void jobs.getState().refresh();
 const live = createStore<LiveState>()(() => ({ jobs: {} }));

@@ -23,7 +23,7 @@ afterEach(() => {
 
 async function show(count: number, waiting = 0): Promise<{ client: FakeClient; jobs: JobsStore; onOpenWorkflow: ReturnType<typeof vi.fn> }> {
   const client = fakeJobsClient(fakeJobs(count, waiting));
-  const jobs = createJobsStore(client, { listen: () => () => undefined });
+  const jobs = createJobsStore(client, { isOpen: () => false, listen: () => () => undefined });
   store = jobs;
   await jobs.getState().refresh();
   const live = createStore<LiveState>()(() => ({ jobs: {} }));

@@ -17,7 +17,7 @@ function world(count = 0, waiting = 0): World {
   const all = fakeJobs(count, waiting);
   const client = fakeJobsClient(all);
   const listeners = new Set<Listener>();
-  const connection = { listen: (listener: Listener) => (listeners.add(listener), () => void listeners.delete(listener)) };
+  const connection = { isOpen: () => false, listen: (listener: Listener) => (listeners.add(listener), () => void listeners.delete(listener)) };
   const store = createJobsStore(client, connection, 5);
   stores.push(store);
   return { all, client, store, hear: (heard) => listeners.forEach((listener) => listener(heard)) };
@@ -39,6 +39,11 @@ describe("the jobs of the server", () => {
     hear(status);
     hear(status);
     await vi.waitFor(() => expect(store.getState().queue.waiting).toEqual([]));
+  });
+
+  it("are asked for at once where the line is there already", async () => {
+    const store = createJobsStore(fakeJobsClient(fakeJobs(3)), { isOpen: () => true, listen: () => () => undefined });
+    await vi.waitFor(() => expect(store.getState().ended).toHaveLength(3));
   });
 
   it("come page by page until all ten thousand are there, each once", async () => {

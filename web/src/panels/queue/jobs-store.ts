@@ -57,7 +57,7 @@ const NO_QUEUE: Queue = { paused: false, running: [], waiting: [] };
 
 export function createJobsStore(
   client: JobsClient,
-  connection: Pick<Connection, "listen">,
+  connection: Pick<Connection, "listen" | "isOpen">,
   delay = 120,
 ): JobsStore {
   let asked = 0;
@@ -201,6 +201,9 @@ export function createJobsStore(
     if (heard.kind === "open") void store.getState().refresh();
     if (heard.kind === "message" && heard.type === "status") soon();
   });
+
+  // The line may have been there before this was.
+  if (connection.isOpen()) void store.getState().refresh();
 
   return Object.assign(store, {
     close: () => {
