@@ -167,7 +167,8 @@ function readLevel(data: JsonObject, id: LevelId, path: string, reading: Reading
   const inside = ports === undefined ? {} : { inside: { ports, inputs: border(data, "inputNode", "-10"), outputs: border(data, "outputNode", "-20") } };
   const extra = objectOf(data["extra"]);
   const reroutes = isArray(data["reroutes"]) ? data["reroutes"] : softList(extra["reroutes"]);
-  const via = readParents(softList(extra["linkExtensions"]));
+  const parents = softList(extra["linkExtensions"]);
+  const via = readParents(parents);
   const rows = listOf(data["links"], `${path}.links`);
   const { links, strays, dangling } = readLinks(rows, { nodes, types, definitions, via, ...inside });
   for (const link of dangling) {
@@ -175,7 +176,7 @@ function readLevel(data: JsonObject, id: LevelId, path: string, reading: Reading
     notices.push({ code: "dangling-link", message, level: id, node: link.to.node });
   }
   if (strays.length > 0) notices.push({ code: "link-not-used", message: `${strays.length} links lead nowhere`, level: id });
-  const own = ports === undefined ? {} : remembering(without(data, LEVEL_KEYS), outline(data, LEVEL_KEYS_SPELLED), { strays, reroutes });
+  const own = ports === undefined ? {} : remembering(without(data, LEVEL_KEYS), outline(data, LEVEL_KEYS_SPELLED), { strays, reroutes, parents });
   return {
     id,
     nodes: new Map(nodes.map(({ node }) => [node.id, node])),
@@ -183,7 +184,7 @@ function readLevel(data: JsonObject, id: LevelId, path: string, reading: Reading
     frames: readFrames(data["groups"]),
     reroutes: readReroutes(reroutes),
     ...(ports === undefined ? {} : { definition: ports }),
-    rest: ports === undefined ? remembering({}, null, { strays, reroutes }) : own,
+    rest: ports === undefined ? remembering({}, null, { strays, reroutes, parents }) : own,
   };
 }
 

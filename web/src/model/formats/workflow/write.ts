@@ -302,9 +302,21 @@ function writeReroutes(level: Level, links: ReadonlyMap<string, number>, ids: Re
   });
 }
 
+/** Where each link through reroutes ends, as version 0.4 keeps it: in the order and with the keys that the file had. */
 function parentsOf(level: Level, links: ReadonlyMap<string, number>, ids: ReadonlyMap<string, number>): Json[] {
-  return [...level.links.values()].flatMap((link) => {
+  const listed = fileOf(level.rest)["parents"];
+  const rows = [...level.links.values()].flatMap((link): [string, JsonObject][] => {
     const parent = link.via === undefined ? undefined : ids.get(link.via);
-    return parent === undefined ? [] : [{ id: links.get(link.id) ?? 0, parentId: parent }];
+    const id = links.get(link.id) ?? 0;
+    return parent === undefined ? [] : [[String(id), { id, parentId: parent }]];
   });
+  const now = new Map(rows);
+  const before = (isArray(listed) ? listed : []).flatMap((item): Json[] => {
+    const raw = objectOf(item);
+    const id = idOf(raw["id"]) ?? "";
+    const row = now.get(id);
+    now.delete(id);
+    return row === undefined ? [] : [idOf(raw["parentId"]) === idOf(row["parentId"]) ? raw : { ...raw, ...row }];
+  });
+  return [...before, ...now.values()];
 }

@@ -36,8 +36,8 @@ export function writeNode(node: Node, around: Surroundings): JsonObject {
     kept(raw, "id", idOf, node.id as string, writtenId(node.id)),
     ["type", node.type],
     kept(raw, "title", optionalText, node.title, node.title),
-    kept(raw, "pos", pointOf, position, [position.x, position.y]),
-    kept(raw, "size", (value) => sizeOf(value, DEFAULT_SIZE), size, [size.width, size.height]),
+    kept(raw, "pos", pointOf, position, pairLike(raw?.["pos"], position.x, position.y)),
+    kept(raw, "size", (value) => sizeOf(value, DEFAULT_SIZE), size, pairLike(raw?.["size"], size.width, size.height)),
     kept(raw, "flags", (value) => [flagOf(value, "collapsed"), flagOf(value, "pinned"), otherFlags(value)],
       [node.collapsed, node.pinned, objectOf(node.rest["flags"])], flags),
     ["order", raw === undefined ? around.order : member(raw, "order")],
@@ -51,6 +51,10 @@ export function writeNode(node: Node, around: Surroundings): JsonObject {
   ];
   return inOrderOf(raw, fields);
 }
+
+/** Old files have pairs as objects with the keys 0 and 1. */
+const pairLike = (file: Json | undefined, first: number, second: number): Json =>
+  isObject(file) ? { ...file, "0": first, "1": second } : [first, second, ...(isArray(file) ? file.slice(2) : [])];
 
 const on = (flag: "collapsed" | "pinned", node: Node): JsonObject => (node[flag] ? { [flag]: true } : {});
 
