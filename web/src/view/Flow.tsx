@@ -79,7 +79,7 @@ export function Flow(): React.JSX.Element {
           nodeDragThreshold={0}
           autoPanSpeed={12}
           disableKeyboardA11y
-          attributionPosition="bottom-left"
+          attributionPosition="bottom-center"
           onMoveEnd={(_, viewport) => keepViewport(documents, level, viewport)}
           {...heard}
         >
@@ -122,6 +122,7 @@ function useFlowNodes(): FlowNode[] {
   const row = useRow();
   const dragged = useView((view) => view.dragged);
   const resized = useView((view) => view.resized);
+  const heights = useView((view) => view.heights);
   const held = useView(useShallow((view) => [view.held, view.focused, view.renaming === undefined ? undefined : `n:${view.renaming}`]));
   return useMemo(() => {
     const kept = new Set(held.filter((id) => id !== undefined));
@@ -131,8 +132,8 @@ function useFlowNodes(): FlowNode[] {
       const node = item.kind === "node" ? level.nodes.get(item.id) : undefined;
       return node === undefined ? undefined : (node.title ?? document.levels.get(levelId(node.type))?.definition?.name ?? types.get(node.type)?.title ?? node.type);
     };
-    return make({ document, level, types, selection, dragged, resized, row }, region, kept, title);
-  }, [make, region, level, document, selection, types, row, dragged, resized, held]);
+    return make({ document, level, types, selection, dragged, resized, heights, row }, region, kept, title);
+  }, [make, region, level, document, selection, types, row, dragged, resized, heights, held]);
 }
 
 function firstView(controller: ReturnType<typeof useController>, documents: ReturnType<typeof useDocumentStore>, level: LevelId) {

@@ -27,6 +27,8 @@ export interface Stage {
   readonly selection: Selection;
   readonly dragged: ReadonlyMap<string, Point>;
   readonly resized: ReadonlyMap<string, Size>;
+  /** How high nodes are drawn that show more than their size has room for: pictures, texts, errors. */
+  readonly heights?: ReadonlyMap<string, number>;
   readonly row: number;
 }
 
@@ -99,7 +101,7 @@ export function createFlowNodes(): (stage: Stage, region: Box, kept: ReadonlySet
   return (stage, region, kept, label) => {
     const next = new Map<string, FlowNode>();
     for (const shape of shapesOf(stage)) {
-      if (!kept.has(shape.id) && !overlaps(region, { ...shape.at, ...shape.size })) continue;
+      if (!kept.has(shape.id) && !overlaps(region, drawnBox(stage, shape))) continue;
       const before = known.get(shape.id);
       next.set(shape.id, before !== undefined && same(before, shape) ? before : toFlow(shape, label(shape.id)));
     }
@@ -107,6 +109,8 @@ export function createFlowNodes(): (stage: Stage, region: Box, kept: ReadonlySet
     return [...next.values()];
   };
 }
+
+const drawnBox = ({ heights }: Stage, { id, at, size }: Shape): Box => ({ ...at, width: size.width, height: Math.max(size.height, heights?.get(id) ?? 0) });
 
 function toFlow(shape: Shape, name: string | undefined): FlowNode {
   return {

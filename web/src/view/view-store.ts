@@ -48,6 +48,8 @@ export interface ViewState {
   readonly ghosts: ReadonlySet<string>;
   /** How far below the node's top the sockets of its fields are, as drawn. */
   readonly anchors: ReadonlyMap<NodeId, Readonly<Record<string, number>>>;
+  /** By flow id: the drawn heights of nodes that grew beyond their size. */
+  readonly heights: ReadonlyMap<string, number>;
   readonly hovered: Hovered | undefined;
   readonly connecting: Connecting | undefined;
   /** Where the loose end of that link is, in the graph, and the slot it is over. */
@@ -82,6 +84,7 @@ export const createViewStore = (): ViewStore =>
     resized: NOTHING,
     ghosts: new Set(),
     anchors: new Map(),
+    heights: NOTHING,
     hovered: undefined,
     connecting: undefined,
     pointer: undefined,
@@ -107,4 +110,15 @@ export function setAnchors(store: ViewStore, id: NodeId, tops: Readonly<Record<s
   const names = Object.keys(tops);
   if (names.length === Object.keys(known).length && names.every((name) => Math.abs((known[name] ?? NaN) - (tops[name] ?? 0)) < 0.5)) return;
   set({ anchors: new Map(anchors).set(id, tops) });
+}
+
+/** Remember how high a node is drawn, if that is more than its size. */
+export function setHeight(store: ViewStore, id: string, height: number, own: number): void {
+  const { heights, set } = store.getState();
+  const known = heights.get(id);
+  if (height <= own + 1 ? known === undefined : known === height) return;
+  const next = new Map(heights);
+  if (height <= own + 1) next.delete(id);
+  else next.set(id, height);
+  set({ heights: next });
 }

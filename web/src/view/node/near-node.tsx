@@ -12,7 +12,8 @@ import { t } from "../../i18n";
 import { useCommands } from "../commands-context";
 import { useController } from "../controller-context";
 import { useServerId, useView, useViewStore } from "../context";
-import { setAnchors } from "../view-store";
+import { flowId } from "../names";
+import { setAnchors, setHeight } from "../view-store";
 import { Dot } from "./dot";
 import { Preview } from "./preview";
 import { ResizeGrip } from "./resize-grip";
@@ -279,7 +280,11 @@ function useAnchors(node: Node): React.RefObject<HTMLDivElement | null> {
   useLayoutEffect(() => {
     const element = body.current;
     if (element === null) return undefined;
-    const measure = (): void => setAnchors(store, node.id, dotTops(element));
+    const measure = (): void => {
+      setAnchors(store, node.id, dotTops(element));
+      const own = element.closest<HTMLElement>(".react-flow__node")?.offsetHeight ?? 0;
+      setHeight(store, flowId.node(node.id), element.offsetTop + element.offsetHeight, own);
+    };
     const observed = new ResizeObserver(measure);
     observed.observe(element);
     for (const child of element.children) observed.observe(child);
