@@ -13,6 +13,13 @@ group("an error of an input", () => {
     expect(error).toMatchObject({ input: "ckpt_name", value: "easel-demo.safetensor", allowed: ["easel-demo.safetensors", "other.safetensors"] });
   });
 
+  it("does not guess a second time what the server has guessed", () => {
+    const [known] = FAULTS["4"]?.faults ?? [];
+    const error = describeFault(fault({ ...known, hint: "Did you mean easel-demo.safetensors?" }), "Loader", undefined);
+    expect(error.message.match(/Did you mean/g)).toHaveLength(1);
+    expect(error.details).toBeUndefined();
+  });
+
   it("says the end of the range that a number passes", () => {
     const [error] = describeFaults(FAULTS, new Map())["5:3"] ?? [];
     expect(error?.message).toBe("steps of KSampler is 20000, but 10000 is the largest value.");

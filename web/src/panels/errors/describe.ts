@@ -45,7 +45,8 @@ export function describeFault(fault: Fault, typeName: string, type: NodeType | u
     message,
     nodeType: typeName,
     ...(fault.input === undefined ? {} : { input: fault.input }),
-    ...(message.includes(fault.details) ? {} : { details: fault.details }),
+    // Where the value and what is allowed are told apart, the server's own words say nothing more.
+    ...(message.includes(fault.details) || (value !== undefined && allowed.length > 0) ? {} : { details: fault.details }),
     ...(value === undefined ? {} : { value }),
     ...(allowed.length === 0 ? {} : { allowed }),
   };
@@ -56,15 +57,13 @@ function sentence(fault: Fault, node: string, value: string | undefined, expecte
   const { input = "", message: said, details, hint } = fault;
   const [min, max] = [expected?.min, expected?.max].map((end) => (end === undefined ? "" : String(end)));
   const text = t(key, { node, input, value: value ?? "", min, max, type: expected?.type ?? "", said, details });
-  const guess = key === "errors.notInList" ? guessOf(value, expected) : "";
-  return [text, guess, hint === undefined || text.includes(hint) ? "" : hint].filter(Boolean).join(" ");
+  const guess = key === "errors.notInList" ? guessOf(value, expected) : undefined;
+  const hinted = hint === undefined || text.includes(hint) || (guess !== undefined && hint.includes(guess)) ? "" : hint;
+  return [text, guess === undefined ? "" : t("errors.nearest", { near: guess }), hinted].filter(Boolean).join(" ");
 }
 
-function guessOf(value: string | undefined, expected: Expected | undefined): string {
-  if (value === undefined || expected?.choices === undefined) return "";
-  const near = nearest(value, expected.choices.map(shown));
-  return near === undefined ? "" : t("errors.nearest", { near });
-}
+const guessOf = (value: string | undefined, expected: Expected | undefined): string | undefined =>
+  value === undefined || expected?.choices === undefined ? undefined : nearest(value, expected.choices.map(shown));
 
 const SENTENCES: Readonly<Record<string, string>> = {
   required_input_missing: "errors.missing",

@@ -17,8 +17,8 @@ export function ErrorsList({ errors, titleOf, onShow }: ErrorsListProps): React.
   const entries = Object.entries(errors).flatMap(([node, own]) => own.map((error, place) => ({ node, error, key: `${node}/${place}` })));
   return (
     <section className="errors-panel" aria-label={t("errors.title")}>
-      <h2 className="errors-title" role="status">
-        {entries.length === 0 ? t("errors.none") : t("errors.count", { count: entries.length })}
+      <h2 className="errors-title">
+        <span role="status">{entries.length === 0 ? t("errors.none") : t("errors.count", { count: entries.length })}</span>
       </h2>
       {entries.length === 0 && <p className="errors-hint">{t("errors.noneHint")}</p>}
       <ul className="errors-list">

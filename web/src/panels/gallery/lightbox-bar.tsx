@@ -32,7 +32,7 @@ export function LightboxBar(props: LightboxBarProps): React.JSX.Element {
       {isPicture && (
         <span className="lightbox-zoom">
           <IconButton icon={Minus} label={t("gallery.smaller")} disabled={zoom.scale === 1} onClick={() => props.zoomBy(1 / STEP)} />
-          <button type="button" className="lightbox-scale" title={t("gallery.fullSize")} aria-label={t("gallery.fullSize")} onClick={props.fullSize}>
+          <button type="button" className="lightbox-scale" title={t("gallery.fullSize")} aria-label={`1:1 ${t("gallery.fullSize")}`} onClick={props.fullSize}>
             1:1
           </button>
           <IconButton icon={Plus} label={t("gallery.larger")} onClick={() => props.zoomBy(STEP)} />

@@ -15,6 +15,8 @@ interface StripProps {
 
 const AROUND = 12;
 
+const toMiddle = (element: HTMLElement | null): void => element?.scrollIntoView?.({ inline: "center", block: "nearest" });
+
 export const Strip = memo(function Strip({ media, index, client, go }: StripProps): React.JSX.Element | null {
   if (media.length < 2) return null;
   const first = Math.max(0, index - AROUND);
@@ -28,6 +30,7 @@ export const Strip = memo(function Strip({ media, index, client, go }: StripProp
             className="strip-item"
             aria-label={t("gallery.show", { name: one.file.filename })}
             aria-current={first + place === index || undefined}
+            ref={first + place === index ? toMiddle : undefined}
             onClick={() => go(first + place)}
           >
             <Picture media={one} client={client} />
