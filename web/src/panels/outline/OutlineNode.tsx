@@ -1,5 +1,6 @@
 // What one node of the outline holds: what may be done with it, its fields, and where its inputs come from.
 
+import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import type { Level, Node } from "../../model/document";
 import { connect, disconnect } from "../../model/edit/links";
@@ -30,6 +31,7 @@ export function OutlineNode({ level, node, prefix }: Props): React.JSX.Element {
   const type = useNodeType(node.type);
   const errors = useErrorsOf(prefix + node.id);
   const slots = slotsOf(document, node, types);
+  const isLinked = (slot: { readonly name: string }): boolean => linkTo(level, { node: node.id, slot: slot.name }) !== undefined;
   const inner = innerOf(document, level, node.id);
   return (
     <div className="outline-inside">
@@ -54,13 +56,23 @@ export function OutlineNode({ level, node, prefix }: Props): React.JSX.Element {
         <SourceField key={slot.name} level={level} node={node} slot={slot.name} label={slot.label} required={slot.required} />
       ))}
       {type !== undefined && <NodeWidgets level={level.id} node={node.id} type={type} serverId={prefix + node.id} />}
-      {slots.widgets.some((slot) => linkTo(level, { node: node.id, slot: slot.name }) !== undefined) &&
-        slots.widgets
-          .filter((slot) => linkTo(level, { node: node.id, slot: slot.name }) !== undefined)
-          .map((slot) => (
-            <SourceField key={slot.name} level={level} node={node} slot={slot.name} label={slot.label} required={false} />
-          ))}
+      {slots.widgets.filter(isLinked).map((slot) => (
+        <SourceField key={slot.name} level={level} node={node} slot={slot.name} label={slot.label} required={false} />
+      ))}
+      {!slots.widgets.every(isLinked) && <FieldLinks level={level} node={node} slots={slots.widgets.filter((slot) => !isLinked(slot))} />}
     </div>
+  );
+}
+
+/** Fields may be linked, too; the choices are made only when somebody looks. */
+function FieldLinks({ level, node, slots }: { readonly level: Level; readonly node: Node; readonly slots: readonly { readonly name: string; readonly label: string }[] }): React.JSX.Element {
+  const { t } = useTranslation();
+  const [open, setOpen] = useState(false);
+  return (
+    <details className="outline-links" open={open} onToggle={(event) => setOpen(event.currentTarget.open)}>
+      <summary>{t("outline.linkFields")}</summary>
+      {open && slots.map((slot) => <SourceField key={slot.name} level={level} node={node} slot={slot.name} label={slot.label} required={false} />)}
+    </details>
   );
 }
 

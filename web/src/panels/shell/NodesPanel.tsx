@@ -3,18 +3,14 @@
 import { Trash2 } from "lucide-react";
 import { useCallback, useState } from "react";
 import { useTranslation } from "react-i18next";
-import { levelOf } from "../../model/document";
-import { addNode } from "../../model/edit/nodes";
-import { around, boxOf } from "../../model/edit/size";
 import { search } from "../../model/edit/search";
-import { ROOT } from "../../model/ids";
 import type { NodeType } from "../../model/types";
 import { useWorkspace } from "../../state/context";
-import { NOTHING_SELECTED } from "../../state/documents";
 import type { Tab } from "../../state/workspace";
 import { messageOf, notify } from "../../commands/notify";
 import { useUi } from "../../state/editor";
 import { useLoaded } from "../files/useLoaded";
+import { addAtFree } from "./addNode";
 import { useEditor } from "./editor";
 
 export function NodesPanel({ tab }: { readonly tab: Tab | undefined }): React.JSX.Element {
@@ -127,15 +123,4 @@ function TypeList({ types, onAdd }: ListProps): React.JSX.Element {
       ))}
     </ul>
   );
-}
-
-/** To the right of what is there, so that it covers nothing. */
-function addAtFree(tab: Tab, type: NodeType, types: ReadonlyMap<string, NodeType>): void {
-  const { document, path, edit, select } = tab.document.getState();
-  const level = levelOf(document, path.at(-1) ?? ROOT);
-  const box = around([...level.nodes.values()].map((node) => boxOf(document, node, types)));
-  const position = box === undefined ? { x: 0, y: 0 } : { x: box.x + box.width + 64, y: box.y };
-  const { change, node } = addNode(document, level, type, position);
-  edit(change, "command.node.add");
-  select({ ...NOTHING_SELECTED, nodes: new Set([node.id]) });
 }

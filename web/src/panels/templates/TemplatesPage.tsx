@@ -1,20 +1,33 @@
-// The templates as cards: a small drawing of the graph, a name and what it is for.
+// The templates as cards: what comes out of it (or a small drawing of the graph), a name and what it is for; with search.
 
 import { useEffect, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { isArray, isObject, parseJson } from "../../model/json";
+import { rank } from "../../commands/rank";
 import { useUi } from "../../state/editor";
 import { useEditor } from "../shell/editor";
-import { readTemplate, TEMPLATES } from "./templates";
+import { pictureOf, readTemplate, TEMPLATES } from "./templates";
 import "./templates.css";
 
 export function TemplatesPage(): React.JSX.Element {
   const { t } = useTranslation();
   const { services } = useEditor();
   const show = useUi((state) => state.show);
+  const [query, setQuery] = useState("");
+  const title = (name: string): string => t(`templates.${name}`, { defaultValue: name });
+  const found = rank(query, TEMPLATES, (name) => ({ name: title(name), also: [name, t(`templates.${name}.about`, { defaultValue: "" })] }));
   return (
+    <>
+    <input
+      className="text-field"
+      type="search"
+      value={query}
+      placeholder={t("templates.search")}
+      aria-label={t("templates.search")}
+      onChange={(event) => setQuery(event.target.value)}
+    />
     <ul className="templates">
-      {TEMPLATES.map((name) => (
+      {found.map((name) => (
         <li key={name}>
           <button
             type="button"
@@ -24,13 +37,14 @@ export function TemplatesPage(): React.JSX.Element {
               void services.files.openTemplate(name);
             }}
           >
-            <Sketch name={name} />
-            <strong>{t(`templates.${name}`, { defaultValue: name })}</strong>
+            {pictureOf(name) === undefined ? <Sketch name={name} /> : <img src={pictureOf(name)} alt="" loading="lazy" width={320} height={160} />}
+            <strong>{title(name)}</strong>
             <small>{t(`templates.${name}.about`, { defaultValue: "" })}</small>
           </button>
         </li>
       ))}
     </ul>
+    </>
   );
 }
 

@@ -14,6 +14,11 @@ export const TEMPLATES: readonly string[] = Object.keys(files)
   .map(nameOf)
   .sort((left, right) => place(left) - place(right));
 
+const pictures = import.meta.glob<string>("./pictures/*.webp", { query: "?url", import: "default", eager: true });
+
+/** What the demo model drew with a template (scripts/thumbnails.py), if it did. */
+export const pictureOf = (name: string): string | undefined => pictures[`./pictures/${name}.webp`];
+
 export async function readTemplate(name: string): Promise<string> {
   const address = files[`../../../../workflows/${name}.json`];
   if (address === undefined) throw new Error(`there is no template ${name}`);
