@@ -37,14 +37,11 @@ const ACCEPTED = [
 export const titleOf = (path: string): string => path.replace(/^.*\//, "").replace(/\.[a-z0-9]+$/i, "") || path;
 
 /** A name as a path below workflows/: with its suffix, without what a file name cannot have. */
-export const pathOf = (name: string): string =>
-  `${name
-    .trim()
-    .replace(/\.json$/i, "")
-    .split("/")
-    .map((part) => part.replace(/[<>:"\\|?*\u0000-\u001f]/g, "-").replace(/^\.+/, "").trim())
-    .filter((part) => part !== "")
-    .join("/")}.json`;
+export const pathOf = (name: string): string => {
+  const parts = name.trim().replace(/\.json$/i, "").split("/");
+  const clean = parts.map((part) => part.replace(/[<>:"\\|?*\u0000-\u001f\u007f]/g, "-").replace(/^[.\s]+/, "").trim());
+  return `${clean.filter((part) => part !== "").join("/") || "workflow"}.json`;
+};
 
 export const emptyDocument = (): Document => ({
   id: newId(),
