@@ -6,13 +6,14 @@ import { useTranslation } from "react-i18next";
 import { instancePath } from "../model/edit/subgraph";
 import { useDocument, useDocumentStore, useWorkspaceStore } from "../state/context";
 import { createCamera } from "./camera";
-import { PrefixContext, ViewContext } from "./context";
+import { PrefixContext, useView, ViewContext } from "./context";
 import { createController, type Controller } from "./controller";
 import { ControllerContext } from "./controller-context";
 import { CommandsContext, type CanvasCommands } from "./commands-context";
 import { Flow } from "./Flow";
 import { SearchPopup } from "./search/search-popup";
 import { CanvasMenu } from "./menu/canvas-menu";
+import { rememberEntered } from "./entered";
 import { createViewStore } from "./view-store";
 import "./canvas.css";
 
@@ -44,10 +45,12 @@ function Inner({ portRef }: CanvasProps): React.JSX.Element {
   const [isMeasured, setMeasured] = useState(false);
   useLayoutEffect(() => {
     portRef.current = controller;
+    const stop = rememberEntered(documents, controller.view);
     return () => {
+      stop();
       if (portRef.current === controller) portRef.current = undefined;
     };
-  }, [portRef, controller]);
+  }, [portRef, controller, documents]);
   // The first view depends on the size of the canvas, and which nodes are drawn depends on the view.
   const measured = useCallback((place: HTMLElement | null) => setMeasured(place !== null), []);
   return (
@@ -68,6 +71,7 @@ function Inner({ portRef }: CanvasProps): React.JSX.Element {
 /** What the server puts before the ids of the level's nodes. */
 function Prefix({ children }: { readonly children: React.ReactNode }): React.JSX.Element {
   const path = useDocument((state) => state.path);
-  const prefix = useDocument((state) => instancePath(state.document, path).map((id) => `${id}:`).join(""));
+  const entered = useView((view) => view.entered);
+  const prefix = useDocument((state) => instancePath(state.document, path, entered).map((id) => `${id}:`).join(""));
   return <PrefixContext.Provider value={prefix}>{children}</PrefixContext.Provider>;
 }

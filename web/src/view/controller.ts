@@ -55,7 +55,9 @@ export interface Controller {
   finishOnNode(connecting: Connecting, node: NodeId): boolean;
   /** End it on empty ground: what was moved is cut, else a fitting node is searched. */
   finishOnNothing(connecting: Connecting, screen: Point): void;
+  /** Search nodes at a place of the window; without one, where the pointer was last. */
   openSearch(screen?: Point, from?: Connecting, filter?: string): void;
+  pointerAt(screen: Point): void;
   /** Open the menu of something, or of the empty ground, at a place of the window. */
   openMenu(screen: Point, on: MenuAt["on"]): void;
   addFound(type: NodeType): void;
@@ -85,6 +87,7 @@ export function createController(documents: DocumentStore, workspace: WorkspaceS
   };
   const select = (selection: Partial<Selection>): void => state().select({ ...NOTHING_SELECTED, ...selection });
   let uses = readUses();
+  let last: Point | undefined;
 
   const box: Controller["boxOf"] = (which) => {
     const { document, level, types, selection } = shown();
@@ -106,7 +109,7 @@ export function createController(documents: DocumentStore, workspace: WorkspaceS
 
   const search: Controller["openSearch"] = (screen, from, filter = "") => {
     const { left, top, width, height } = camera.bounds();
-    const at = screen ?? { x: left + width / 2, y: top + height / 3 };
+    const at = screen ?? last ?? { x: left + width / 2, y: top + height / 3 };
     view.getState().set({
       search: { screen: { x: at.x - left, y: at.y - top }, place: camera.toGraph(at), filter, ...(from === undefined ? {} : { from }) },
       connecting: undefined,
@@ -172,6 +175,9 @@ export function createController(documents: DocumentStore, workspace: WorkspaceS
       if (changes.length > 0) edit(all(...changes), "cut");
     },
     openSearch: search,
+    pointerAt: (screen) => {
+      last = screen;
+    },
     addFound: (type) => {
       const at = view.getState().search;
       const { document, level, types } = shown();

@@ -27,6 +27,7 @@ test("a node that grew beyond its size stays as long as any of it is in view", (
 test("nodes that did not change stay the same objects, so that React Flow skips them", () => {
   const make = createFlowNodes();
   const before = make(stage, all, none, noLabel);
+  expect(make(stage, { ...all, x: -2000 }, none, noLabel)).toBe(before);
   const after = make({ ...stage, dragged: new Map([[`n:${ids[0]}`, { x: 7, y: 7 }]]) }, all, none, noLabel);
   expect(after[0]?.position).toEqual({ x: 7, y: 7 });
   expect(after.slice(1).every((node, place) => node === before[place + 1])).toBe(true);

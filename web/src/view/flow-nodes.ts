@@ -93,11 +93,13 @@ const same = (a: FlowNode, b: Shape): boolean =>
 
 /** Nodes carry no data: what they show they read from the document themselves. */
 const NO_DATA = {};
+const FOCUSABLE = { tabIndex: -1 };
 const UNTOUCHED = { pointerEvents: "none" } as const;
 
 /** Nodes for React Flow, in the order drawn; the maker remembers them. */
 export function createFlowNodes(): (stage: Stage, region: Box, kept: ReadonlySet<string>, label: (id: string) => string | undefined) => FlowNode[] {
   let known = new Map<string, FlowNode>();
+  let list: FlowNode[] = [];
   return (stage, region, kept, label) => {
     const next = new Map<string, FlowNode>();
     for (const shape of shapesOf(stage)) {
@@ -106,7 +108,10 @@ export function createFlowNodes(): (stage: Stage, region: Box, kept: ReadonlySet
       next.set(shape.id, before !== undefined && same(before, shape) ? before : toFlow(shape, label(shape.id)));
     }
     known = next;
-    return [...next.values()];
+    const now = [...next.values()];
+    const isSame = now.length === list.length && now.every((node, place) => node === list[place]);
+    list = isSame ? list : now;
+    return list;
   };
 }
 
@@ -127,7 +132,8 @@ function toFlow(shape: Shape, name: string | undefined): FlowNode {
     data: NO_DATA,
     ...(shape.type === "frame" ? { style: UNTOUCHED } : {}),
     ...(name === undefined ? {} : { ariaLabel: name }),
-    domAttributes: { tabIndex: -1 },
+    ariaRole: "group",
+    domAttributes: FOCUSABLE,
   };
 }
 

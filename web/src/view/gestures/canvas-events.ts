@@ -131,7 +131,7 @@ export function createCanvasEvents(controller: Controller, settings: SettingsSto
       onPointerMove: (event) => {
         const { connecting, set } = view.getState();
         if (connecting?.byTap === true) set({ pointer: controller.camera.toGraph({ x: event.clientX, y: event.clientY }) });
-        pointerAt.current = { x: event.clientX, y: event.clientY };
+        controller.pointerAt({ x: event.clientX, y: event.clientY });
       },
       onDoubleClick: (event) => {
         if (isGround(event.target)) controller.openSearch({ x: event.clientX, y: event.clientY });
@@ -163,6 +163,3 @@ export function createCanvasEvents(controller: Controller, settings: SettingsSto
     },
   };
 }
-
-/** Where the pointer was last: the search that a key opens comes up there. */
-export const pointerAt: { current: { x: number; y: number } | undefined } = { current: undefined };
