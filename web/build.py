@@ -1,4 +1,4 @@
-"""Build the editor into web/dist, unless it is there already: `python web/build.py`.
+"""Build the editor into web/dist, unless it is there already: `python web/build.py`. Check it: `python web/build.py check`.
 
 Uses the machine's npm if its node is new enough, else the node that PyPI has as a wheel. Needs the package registries.
 """
@@ -19,31 +19,45 @@ OLDEST_NODE = 20
 _SOURCES = ("index.html", "package.json", "package-lock.json", "vite.config.ts", "tsconfig.json")
 
 
-def main() -> int:
-    """0 if there is a built editor afterwards."""
+def main(arguments: list[str]) -> int:
+    """0 if there is a built editor afterwards, or with `check` if it passes its own checks."""
     stamp, digest = WEB / "dist" / ".digest", sources_digest()
-    if stamp.is_file() and stamp.read_text("utf-8") == digest:
+    checks = arguments == ["check"]
+    if not checks and stamp.is_file() and stamp.read_text("utf-8") == digest:
         return 0
     npm, environment = _machine_npm() or _wheel_npm() or ([], {})
     if not npm:
-        sys.stderr.write("The editor was not built: there is neither a node of version 20 or newer nor a wheel of it.\n")
-        return 1
-    sys.stderr.write("Building the editor, once for each change of it ...\n")
-    for step in (["ci", "--no-audit", "--no-fund", "--silent"], ["run", "bundle", "--silent"]):
+        return _failed(f"there is neither a node of version {OLDEST_NODE} or newer nor a wheel of it")
+    if not checks:
+        sys.stderr.write("Building the editor, once for each change of it; this takes a minute ...\n")
+    installing = [] if _is_installed() else [["ci", "--no-audit", "--no-fund", "--silent", "--fetch-retries=1"]]
+    for step in (*installing, ["run", "check" if checks else "bundle", "--silent"]):
         if subprocess.run([*npm, *step], cwd=WEB, env=os.environ | environment, check=False).returncode != 0:
-            sys.stderr.write(f"The editor was not built: `npm {step[0]}` failed in web/. The API works without it.\n")
-            return 1
-    stamp.write_text(digest, "utf-8")
+            return 1 if checks else _failed(f"`npm {' '.join(step[:2])}` failed in web/")
+    if not checks:
+        stamp.write_text(digest, "utf-8")
     return 0
+
+
+def _failed(reason: str) -> int:
+    sys.stderr.write(f"The editor was not built: {reason}. Everything else works; `python web/build.py` tries again.\n")
+    return 1
+
+
+def _is_installed() -> bool:
+    """Whether the packages are there as the lock file has them; npm writes down what it installed."""
+    done, lock = WEB / "node_modules" / ".package-lock.json", WEB / "package-lock.json"
+    return done.is_file() and done.stat().st_mtime >= lock.stat().st_mtime
 
 
 def sources_digest() -> str:
     """A digest of everything the editor is built from."""
     digest = sha256()
-    tests = re.compile(r"\.test\.tsx?$|/golden/")
+    tests = re.compile(r"\.test\.tsx?$|/golden/|/testdata/")
     sources = sorted(path for path in (WEB / "src").rglob("*") if path.is_file() and not tests.search(path.as_posix()))
-    for path in (*sources, *(WEB / name for name in _SOURCES)):
-        digest.update(f"{path.relative_to(WEB).as_posix()}\0".encode())
+    templates = sorted((WEB.parent / "workflows").glob("*.json"))
+    for path in (*sources, *templates, *(WEB / name for name in _SOURCES)):
+        digest.update(f"{path.relative_to(WEB.parent).as_posix()}\0".encode())
         digest.update(path.read_bytes())
     return digest.hexdigest()
 
@@ -72,4 +86,4 @@ def _wheel_npm() -> tuple[list[str], dict[str, str]] | None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))
