@@ -2,7 +2,7 @@
 
 import { levelOf } from "../model/document";
 import { remove } from "../model/edit/nodes";
-import { copyNodes, paste } from "../model/formats";
+import { copiedText, copyNodes, paste } from "../model/formats";
 import { ROOT, type LevelId } from "../model/ids";
 import { NOTHING_SELECTED } from "../state/documents";
 import type { UiStore } from "../state/ui";
@@ -18,9 +18,6 @@ interface Parts {
   readonly ui: UiStore;
   readonly view: Pick<ViewService, "place">;
 }
-
-/** What a copy of ours has and a whole workflow has not. */
-const isOurs = (text: string): boolean => text.trimStart().startsWith("{") && text.includes('"easel_clipboard"');
 
 const shownLevel = (tab: Tab): LevelId => tab.document.getState().path.at(-1) ?? ROOT;
 
@@ -54,7 +51,8 @@ export function createClipboardService({ workspace, files, ui, view }: Parts): C
   };
 
   const pasteText: ClipboardService["pasteText"] = async (tab, text, withLinks) => {
-    if (tab !== undefined && isOurs(text)) pasteNodes(tab, text, withLinks);
+    const nodes = copiedText(text);
+    if (tab !== undefined && nodes !== undefined) pasteNodes(tab, nodes, withLinks);
     else if (/^\s*\{|^\s*Steps: \d/m.test(text)) await files.openText(text, t("files.pasted"));
     else notify(t("clipboard.nothing"));
   };

@@ -5,14 +5,12 @@ import { emptyLevel, levelOf, type Document, type Frame, type Level, type Link, 
 import {
   frameId, INPUTS, levelId, linkId, nodeId, rerouteId, ROOT, type FrameId, type LevelId, type NodeId, type RerouteId,
 } from "../ids";
-import { isArray, isObject, writeJson, type Json, type JsonObject } from "../json";
+import { isArray, writeJson, type Json, type JsonObject } from "../json";
 import type { NodeTypes } from "../types";
 import { FormatError } from "./errors";
+import { ORIGIN } from "./foreign";
 import { highest, objectOf, parseText, same, textOf, withoutSpelling } from "./shape";
 import { isWorkflow, readWorkflow, workflowJson } from "./workflow";
-
-/** Under this key of a copied workflow stands where it comes from. */
-const ORIGIN = "easel_clipboard";
 
 export interface Selected {
   readonly nodes: Iterable<NodeId>;
@@ -68,11 +66,6 @@ function definitionsUsed(nodes: Iterable<Node>, document: Pick<Document, "levels
     open.push(...level.nodes.values());
   }
   return used;
-}
-
-/** Whether a text is something that can be pasted as nodes. */
-export function isCopied(text: string): boolean {
-  return text.startsWith("{") && text.includes('"nodes"');
 }
 
 export interface PasteOptions {
@@ -189,5 +182,3 @@ function newDefinitions(copy: Document, document: Document): { changes: Change[]
   });
   return { changes, names };
 }
-
-export const isCopy = (data: Json): boolean => isObject(data) && Object.hasOwn(data, ORIGIN);

@@ -10,7 +10,8 @@ import { isPrompt, readPrompt } from "./prompt/read";
 import { FILE, fileOf, MAX_TEXT, parseText, tooLarge } from "./shape";
 import { isWorkflow, readWorkflow, workflowJson } from "./workflow";
 
-export { copyNodes, isCopied, paste, type Pasted, type PasteOptions } from "./clipboard";
+export { copyNodes, paste, type Pasted, type PasteOptions } from "./clipboard";
+export { copiedText, foreignHtml } from "./foreign";
 export { excerpt, type Kind, type Source } from "./embedded";
 export { parseParameters, type Parameters } from "./embedded/parameters";
 export { FormatError, type FormatCode, type Notice, type NoticeCode } from "./errors";

@@ -5,6 +5,7 @@ import { useStore } from "zustand";
 import { cutSelected } from "../../commands/clipboardService";
 import { dispatchKey, takesText } from "../../commands/dispatch";
 import { setLanguage, type Language } from "../../i18n";
+import { copiedText, foreignHtml } from "../../model/formats";
 import type { Settings } from "../../state/settings";
 import type { Tab } from "../../state/workspace";
 import type { Editor } from "./editor";
@@ -75,6 +76,7 @@ export function useClipboard(editor: Editor): void {
       const text = clipboard.textOf(tab);
       if (text === undefined) return;
       event.clipboardData?.setData("text/plain", text);
+      event.clipboardData?.setData("text/html", foreignHtml(text));
       event.preventDefault();
       if (event.type === "cut") cutSelected(tab);
     };
@@ -83,7 +85,10 @@ export function useClipboard(editor: Editor): void {
       const given = [...event.clipboardData.files];
       event.preventDefault();
       if (given.length > 0) void files.openFiles(given);
-      else void clipboard.pasteText(editor.context().tab, event.clipboardData.getData("text/plain"), false);
+      else {
+        const text = event.clipboardData.getData("text/plain");
+        void clipboard.pasteText(editor.context().tab, copiedText(text, event.clipboardData.getData("text/html")) ?? text, false);
+      }
     };
     document.addEventListener("copy", copied);
     document.addEventListener("cut", copied);
