@@ -49,7 +49,7 @@ export function Flow(): React.JSX.Element {
       <div
         ref={attach}
         className={`canvas-flow ${isFar ? "is-far" : ""} ${isTiny ? "is-tiny" : ""}`}
-        tabIndex={-1}
+        tabIndex={0}
         {...surface}
       >
         <ReactFlow

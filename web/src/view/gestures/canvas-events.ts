@@ -49,6 +49,8 @@ export function createCanvasEvents(controller: Controller, settings: SettingsSto
   const spaceHeld = { current: false };
   let drag: Drag | undefined;
   let pressed = { x: 0, y: 0 };
+  // Tab walks through the nodes for who came by keys; who points gets the search that Tab is for everywhere else.
+  let isPointing = false;
   let timer: ReturnType<typeof setTimeout> | undefined;
   const looks = (): { style: LinkStyle; row: number } => {
     const { linkStyle, density } = settings.getState().values;
@@ -116,6 +118,7 @@ export function createCanvasEvents(controller: Controller, settings: SettingsSto
     },
     surface: {
       onPointerDownCapture: (event) => {
+        isPointing = true;
         if (!isGround(event.target)) return;
         const { connecting } = view.getState();
         if (connecting?.byTap === true && event.button === 0) {
@@ -146,7 +149,13 @@ export function createCanvasEvents(controller: Controller, settings: SettingsSto
         else if (on.kind === "link") controller.select({ links: new Set([on.id as never]) });
         controller.openMenu({ x: event.clientX, y: event.clientY }, on);
       },
-      onKeyDown: (event) => canvasKey(controller, event),
+      onKeyDown: (event) => {
+        if (event.key.startsWith("Arrow")) isPointing = false;
+        canvasKey(controller, event, isPointing);
+      },
+      onBlur: (event) => {
+        if (!event.currentTarget.contains(event.relatedTarget)) isPointing = false;
+      },
       onFocus: (event) => {
         const id = event.target.closest<HTMLElement>(".react-flow__node")?.dataset["id"];
         if (view.getState().focused !== id) view.getState().set({ focused: id });

@@ -19,19 +19,19 @@ const ARROWS: Readonly<Record<string, { readonly x: number; readonly y: number }
 const typed = (target: Element): boolean =>
   target instanceof HTMLInputElement || target instanceof HTMLTextAreaElement || target instanceof HTMLSelectElement || target.closest("[role=slider],[role=listbox],[role=menu],[role=spinbutton],[role=combobox]") !== null;
 
-export function canvasKey(controller: Controller, event: KeyboardEvent<HTMLElement>): void {
+export function canvasKey(controller: Controller, event: KeyboardEvent<HTMLElement>, isPointing: boolean): void {
   const { target } = event;
   if (event.defaultPrevented || !isElement(target)) return;
   if (event.key === "Escape") return escape(controller, event, target);
-  if (!typed(target) && !event.ctrlKey && !event.metaKey) plainKey(controller, event, target);
+  if (!typed(target) && !event.ctrlKey && !event.metaKey) plainKey(controller, event, target, isPointing);
 }
 
-function plainKey(controller: Controller, event: KeyboardEvent<HTMLElement>, target: HTMLElement | SVGElement): void {
+function plainKey(controller: Controller, event: KeyboardEvent<HTMLElement>, target: HTMLElement | SVGElement, isPointing: boolean): void {
   const arrow = ARROWS[event.key];
   if (arrow !== undefined) return arrowKey(controller, event, arrow);
   const isItem = target.classList.contains("react-flow__node");
   const node = isItem ? nodeOf(target) : undefined;
-  if (event.key === "Tab" && (isItem || target.matches(":focus-visible"))) return walk(controller, event, node);
+  if (event.key === "Tab" && !isPointing && (isItem || target === event.currentTarget)) return walk(controller, event, node);
   if (event.key === "Enter" && node !== undefined && !event.altKey) enter(controller, event, node);
 }
 
