@@ -3,6 +3,7 @@
 import type { Document, Link, Node, Slot } from "../document";
 import { INPUTS, OUTPUTS, type NodeId } from "../ids";
 import type { Json } from "../json";
+import { saidName } from "../formats/shape";
 import { GET, NOTES, PRIMITIVE, REROUTE, SET } from "../formats/workflow/layouts";
 import { nameOf } from "../edit/named";
 import { declaredSlots, outputNumber, slotsOf, wiringOf, type Slots } from "../formats/workflow/slots";
@@ -112,8 +113,10 @@ export class Resolver {
   /** From an output of an instance to what feeds it inside. */
   private inside(inner: Scope, scope: Scope, instance: Node, name: string): Step {
     const ports = inner.level.definition?.outputs ?? [];
-    if (ports.some((port) => port.name === name)) return into(inner, OUTPUTS, name);
-    const port = ports[outputNumber(this.slots(scope, instance).outputs, name)];
+    const { outputs } = this.slots(scope, instance);
+    const slot = outputs.find((item) => item.name === name);
+    const said = slot === undefined ? name : saidName(slot);
+    const port = ports.find((item) => item.name === said) ?? ports[outputNumber(outputs, name)];
     return port === undefined ? UNLINKED : into(inner, OUTPUTS, port.name);
   }
 
