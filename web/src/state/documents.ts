@@ -1,0 +1,68 @@
+// One store per open document: the document, its undo history, and what is selected. Components select slices of it.
+
+import { createStore, type StoreApi } from "zustand/vanilla";
+import type { Change } from "../model/changes";
+import type { Document } from "../model/document";
+import { ROOT, type FrameId, type LevelId, type LinkId, type NodeId, type RerouteId } from "../model/ids";
+import { edit, NO_HISTORY, redo, undo, type History } from "../model/history";
+
+export interface Selection {
+  readonly nodes: ReadonlySet<NodeId>;
+  readonly links: ReadonlySet<LinkId>;
+  readonly frames: ReadonlySet<FrameId>;
+  readonly reroutes: ReadonlySet<RerouteId>;
+}
+
+export const NOTHING_SELECTED: Selection = {
+  nodes: new Set(),
+  links: new Set(),
+  frames: new Set(),
+  reroutes: new Set(),
+};
+
+export interface DocumentState {
+  readonly document: Document;
+  readonly history: History;
+  /** The levels from the root to the one that is shown. */
+  readonly path: readonly LevelId[];
+  readonly selection: Selection;
+  /** Apply a change; `name` is a key of the translations, `gesture` merges changes that belong together. */
+  edit(change: Change, name: string, gesture?: string): void;
+  undo(): void;
+  redo(): void;
+  select(selection: Selection): void;
+  enter(level: LevelId): void;
+  /** Go up to the level at `depth` of the path (0 is the root). */
+  leaveTo(depth: number): void;
+}
+
+export type DocumentStore = StoreApi<DocumentState>;
+
+/** Hears every change that was applied, in order: the draft journal, the autosave. */
+export type ChangeListener = (document: Document, change: Change | "undo" | "redo") => void;
+
+export function createDocumentStore(document: Document, heard: ChangeListener = () => undefined): DocumentStore {
+  return createStore<DocumentState>()((set, get) => ({
+    document,
+    history: NO_HISTORY,
+    path: [ROOT],
+    selection: NOTHING_SELECTED,
+    edit: (change, name, gesture) => {
+      set(edit(get(), change, name, gesture));
+      heard(get().document, change);
+    },
+    undo: () => {
+      if (get().history.done.length === 0) return;
+      set(undo(get()));
+      heard(get().document, "undo");
+    },
+    redo: () => {
+      if (get().history.undone.length === 0) return;
+      set(redo(get()));
+      heard(get().document, "redo");
+    },
+    select: (selection) => set({ selection }),
+    enter: (level) => set({ path: [...get().path, level], selection: NOTHING_SELECTED }),
+    leaveTo: (depth) => set({ path: get().path.slice(0, depth + 1), selection: NOTHING_SELECTED }),
+  }));
+}

@@ -1,0 +1,12 @@
+// Journeys: the real server with the demo model, the built editor, and Chromium. `npm run journeys`.
+import { defineConfig } from "vitest/config";
+
+export default defineConfig({
+  test: {
+    include: ["journeys/**/*.journey.ts"],
+    environment: "node",
+    fileParallelism: false,
+    testTimeout: 90_000,
+    hookTimeout: 90_000,
+  },
+});
