@@ -196,6 +196,13 @@ class ControlNetUse(Control, Patch):
             y = None if net.config.unet.vector_channels is None or call.y is None else call.y.to(device, dtype)
             x = call.x[:, : net.config.unet.in_channels].to(device, dtype)
             outputs = net(x, call.timesteps.to(device), call.context.to(device, dtype), y, seen, model.tasks)
+        if not bool(outputs[-1].isfinite().all()) and bool(call.x.isfinite().all()):
+            raise ControlError(
+                "this ControlNet gives numbers that are none",
+                where=model.name,
+                got="NaN or infinity" + ("" if bool(self.image.isfinite().all()) else ", as in its hint"),
+                hint="Its weights are damaged, or overflow in half precision. Download it again.",
+            )
         if model.pooled:
             outputs = [output.mean(dim=(2, 3), keepdim=True) for output in outputs]
         last = len(outputs) - 1
