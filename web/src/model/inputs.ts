@@ -45,7 +45,18 @@ export const everyInput = (type: NodeType): readonly InputType[] =>
   type.inputs.flatMap(withParts).filter((input) => input.growth === undefined);
 
 /** The input called `name`: of two variants with such a one that of the chosen variant. */
-export function inputNamed(type: NodeType, name: string, values: Values = {}): InputType | undefined {
+export function inputNamed(type: NodeType | undefined, name: string, values: Values = {}): InputType | undefined {
+  if (type === undefined) return undefined;
   const found = inputsOf(type, values).find((input) => input.name === name);
   return found ?? (ownerOf(type, name) === undefined ? undefined : everyInput(type).find((input) => input.name === name));
+}
+
+/** The inputs of a node that others stand for, or that bring others. */
+export function standingIn(type: NodeType, values: Values): readonly InputType[] {
+  const inside = (inputs: readonly InputType[]): InputType[] =>
+    inputs.flatMap((input) => {
+      if (input.growth !== undefined) return [input];
+      return input.variants === undefined ? [] : [input, ...inside(chosenOf(input, values)?.inputs ?? [])];
+    });
+  return inside(type.inputs);
 }

@@ -2,6 +2,7 @@
 
 import type { Json, JsonObject } from "./json";
 import { isArray, isObject } from "./json";
+import { omit } from "./edit/omit";
 
 export interface IntWidget {
   readonly kind: "int";
@@ -178,7 +179,7 @@ function readGrowth(name: string, template: JsonObject): Growth {
   const min = number(template["min"], 0);
   const [inner] = readSections(template["input"]);
   if (inner === undefined) return { min, parts: [] };
-  const { widget: _, ...socket } = inner;
+  const socket = omit(inner, "widget");
   const count = Math.min(number(template["max"], 1), MOST_GROWN);
   const labels = Array.from({ length: count }, (_one, place) => `${text(template["prefix"])}${place}`);
   return { min, parts: labels.map((label, place) => ({ ...socket, name: `${name}.${label}`, label, required: place < min })) };

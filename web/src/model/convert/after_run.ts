@@ -40,13 +40,11 @@ function inputOf(document: Document, level: Level, node: Node, name: string, typ
   if (node.type === PRIMITIVE) {
     const [first] = [...(wiringOf(level).outOf.get(node.id)?.values() ?? [])].flat();
     const target = first === undefined ? undefined : level.nodes.get(first.to.node);
-    const type = types.get(target?.type ?? "");
-    return type === undefined ? undefined : inputNamed(type, first?.to.slot ?? "", target?.values);
+    return inputNamed(types.get(target?.type ?? ""), first?.to.slot ?? "", target?.values);
   }
   const promoted = portWidgets(document.levels, levelId(node.type), types).get(name);
   if (promoted !== undefined) return promoted === "unknown" ? undefined : promoted;
-  const type = types.get(node.type);
-  const input = type === undefined ? undefined : inputNamed(type, name, node.values);
+  const input = inputNamed(types.get(node.type), name, node.values);
   return input !== undefined && isControlled(input) ? input : undefined;
 }
 

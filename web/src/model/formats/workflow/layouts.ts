@@ -141,7 +141,7 @@ function find(levels: Levels, id: LevelId, types: NodeTypes, known: Map<LevelId,
 function widgetAt(node: Node, slot: string, type: NodeType | undefined, inner: PortWidgets): PortWidget | undefined {
   const saved = node.inputs.find((item) => item.name === slot);
   const name = saved === undefined ? slot : saidName(saved);
-  const declared = type === undefined ? undefined : inputNamed(type, name, node.values);
+  const declared = inputNamed(type, name, node.values);
   if (declared !== undefined) return declared.widget === undefined ? undefined : declared;
   return inner.get(name) ?? (saved?.widget === true ? "unknown" : undefined);
 }
