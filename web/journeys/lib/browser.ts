@@ -2,8 +2,8 @@
 
 import { chromium, type Browser, type BrowserContext, type BrowserContextOptions, type Page } from "playwright-core";
 
-const EXECUTABLE = process.env.EASEL_CHROMIUM ?? "/usr/bin/chromium";
-const FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"];
+export const EXECUTABLE = process.env.EASEL_CHROMIUM ?? "/usr/bin/chromium";
+export const FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"];
 
 /** What a page asked of others, and what it complained of. */
 export interface Watched {

@@ -47,6 +47,7 @@ export const words = {
   "files.nothingClosed": "No tab was closed.",
   "files.onServer": "On the server",
   "files.noDrafts": "The server has no other drafts.",
+  "files.draftsOnServer": "This browser keeps no drafts here. The server keeps them instead.",
   "files.draftOf": "Draft of {{when}}",
   "files.recent": "Recent",
   "missing.title": "What {{name}} needs",

@@ -46,6 +46,7 @@ export const words = {
   "files.nothingClosed": "没有关闭过标签页。",
   "files.onServer": "在服务器上",
   "files.noDrafts": "服务器上没有其他草稿。",
+  "files.draftsOnServer": "此浏览器在这里不保存草稿，改由服务器保存。",
   "files.draftOf": "{{when}} 的草稿",
   "files.recent": "最近",
   "missing.title": "{{name}} 需要的内容",

@@ -8,17 +8,19 @@ import { canRun, runCommand, type Dispatch } from "../../commands/dispatch";
 import { createFileService } from "../../commands/fileService";
 import { createFormats } from "../../commands/formats";
 import { onMac } from "../../commands/keys";
-import type { RunService, Services } from "../../commands/services";
+import type { Formats, RunService, Services } from "../../commands/services";
 import { createCommands } from "../../commands/table";
 import { t } from "../../i18n";
 import { connect, createVersionCheck, type Client, type Connection } from "../../net";
-import { createMemoryStore, type DraftStore } from "../../state/drafts";
+import type { DraftStore } from "../../state/drafts";
 import { openDraftsDb } from "../../state/draftsDb";
 import { createServerDrafts } from "../../state/serverDrafts";
-import { startSession, type Session } from "../../state/session";
+import { createServerStore } from "../../state/serverStore";
+import { newId, startSession, type Session } from "../../state/session";
 import { createSettingsStore, SERVER_KEY, type SettingsStore } from "../../state/settings";
 import { readShareLink } from "../../state/share";
-import { createUiStore, type UiStore } from "../../state/ui";
+import { storage } from "../../state/storage";
+import { createUiStore } from "../../state/ui";
 import { createWorkbench } from "../../state/workbench";
 import { createWorkspaceStore, type WorkspaceStore } from "../../state/workspace";
 import { opensAsForm, readForm } from "../appmode/linear";
@@ -31,11 +33,12 @@ import { createRuns, runService } from "./running";
 import { createCanvasPort, followPointer, viewService } from "./ports";
 
 const ACTIVE = "easel.active";
+const BROWSER = "easel.browser";
 
 /** Settings come first, since the page is drawn by them. */
 export function startSettings(client: Client): SettingsStore {
   return createSettingsStore({
-    local: localStorage,
+    local: storage("localStorage"),
     send: (values) => void client.saveSettings({ [SERVER_KEY]: { ...values } }).catch(() => undefined),
   });
 }
@@ -44,9 +47,9 @@ export async function boot(client: Client, settings: SettingsStore): Promise<Edi
   const workspace = createWorkspaceStore();
   const ui = createUiStore();
   const connection = connect({ url: client.base, clientId: client.clientId });
-  const [session, store] = await Promise.all([startSession(), openStore(ui), loadTypes(client, workspace)]);
-  const bench = createWorkbench({ workspace, store, session: session.id, onHealth: ui.getState().setProblem });
   const formats = createFormats(() => workspace.getState().types);
+  const [session, store] = await Promise.all([startSession(), openStore(client, formats), loadTypes(client, workspace)]);
+  const bench = createWorkbench({ workspace, store, session: session.id, onHealth: ui.getState().setProblem });
   const drafts = createServerDrafts(client.files, (tab) => formats.write(tab.document.getState().document));
   const files = createFileService({ bench, files: client.files, formats, drafts, session, ui, template: readTemplate });
   const canvas = createCanvasPort();
@@ -78,18 +81,24 @@ export async function boot(client: Client, settings: SettingsStore): Promise<Edi
   };
 
   bench.restore(await store.load().catch(() => []), session.living);
+  // Where the server keeps the drafts anyway, it needs no second copy.
+  if (store.isWhole !== true) bench.onChange((tab) => drafts.changed(tab));
   keep(editor);
   listen(editor, connection);
   await openFirst(editor);
   return editor;
 }
 
-async function openStore(ui: UiStore): Promise<DraftStore> {
+/** Drafts in this browser, or on the server where it keeps nothing. */
+async function openStore(client: Client, formats: Formats): Promise<DraftStore> {
   try {
     return await openDraftsDb();
   } catch (error) {
-    ui.getState().setProblem(messageOf(error));
-    return createMemoryStore();
+    notify(t("files.draftsOnServer"), { details: messageOf(error) });
+    const local = storage("localStorage");
+    const browser = local.getItem(BROWSER) ?? newId();
+    local.setItem(BROWSER, browser);
+    return createServerStore(client.files, { write: formats.write, read: (text) => formats.readText(text).document }, browser);
   }
 }
 
@@ -113,7 +122,7 @@ async function openFirst({ workspace, services, ui, settings }: Editor): Promise
     notify(t("files.badLink"), { tone: "error", details: messageOf(error) });
   }
   const { tabs, activate } = workspace.getState();
-  const last = sessionStorage.getItem(ACTIVE);
+  const last = storage("sessionStorage").getItem(ACTIVE);
   if (last !== null && location.hash === "" && tabs.some((tab) => tab.id === last)) activate(last);
   if (tabs.length === 0) await services.files.openTemplate(FIRST);
   const first = workspace.getState().tabs[0];
@@ -123,7 +132,6 @@ async function openFirst({ workspace, services, ui, settings }: Editor): Promise
 
 /** Everything that keeps what is open: the server's copies, the page that goes away, the tab that is shown. */
 function keep({ bench, workspace, drafts, runs, settings, ui }: Editor): void {
-  bench.onChange((tab) => drafts.changed(tab));
   const flush = (): void => {
     void bench.journal.flush();
     void drafts.flush();
@@ -141,7 +149,7 @@ function keep({ bench, workspace, drafts, runs, settings, ui }: Editor): void {
   const known = new Set<string>();
   const follow = (): void => {
     const { tabs, active } = workspace.getState();
-    if (active !== undefined) sessionStorage.setItem(ACTIVE, active);
+    if (active !== undefined) storage("sessionStorage").setItem(ACTIVE, active);
     for (const tab of tabs) {
       if (known.has(tab.id)) continue;
       known.add(tab.id);
@@ -165,6 +173,7 @@ function listen(editor: Editor, connection: Connection): void {
   const opened = (): void => {
     workspace.getState().setConnected(true);
     void refresh(editor, versions);
+    void editor.drafts.flush(); // what could not be sent meanwhile
   };
   if (connection.isOpen()) opened();
   connection.listen((heard) => {
