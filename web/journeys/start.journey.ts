@@ -1,22 +1,13 @@
 // The first start: what somebody sees and does who has never used Easel.
 
-import type { Browser } from "playwright-core";
-import { afterAll, beforeAll, expect, test } from "vitest";
-import { launch } from "./lib/browser";
-import { COLORS, Editor, isLike } from "./lib/editor";
-import { Server } from "./lib/server";
+import { expect, test } from "vitest";
+import { desk } from "./lib/desk";
+import { COLORS, isLike, type Editor } from "./lib/editor";
 
-let server: Server;
-let browser: Browser;
-beforeAll(async () => {
-  [server, browser] = await Promise.all([Server.start(), launch()]);
-});
-afterAll(async () => {
-  await Promise.all([browser.close(), server.end()]);
-});
+const { open } = desk();
 
 test("Somebody starts Easel for the first time, presses Run and has a picture; a second Run takes it from the cache.", async () => {
-  const editor = await Editor.open(browser, server);
+  const editor = await open();
   const sampler = editor.node("KSampler");
   const save = editor.node("Save Image");
   expect(await editor.title()).toBe("Text to image");
