@@ -19,13 +19,16 @@ export const takesText = (element: Element | null): boolean =>
     (element instanceof HTMLInputElement && !["button", "checkbox", "radio", "range", "submit"].includes(element.type)));
 
 /** Inside these the arrow keys, letters and Escape mean something else. */
-const ABOVE = "[role=dialog],[role=menu],[role=listbox],[role=tree],[role=tablist],[role=slider],[data-keys=own]";
+const ABOVE = "[role=dialog],[role=menu],[role=listbox],[role=tree],[role=tablist],[role=slider]";
+/** Lists that have plain keys of their own; undo and the like go on working there. */
+const WITH_KEYS = "[data-keys=own]";
 
 /** Whether a chord is for the element that has the focus, rather than for the commands. */
 export function keptByElement(chord: string, element: Element | null): boolean {
   const plain = !/^(mod|ctrl|meta|alt)\+/.test(chord);
   if (takesText(element)) return (plain && !/^f\d+$/.test(chord)) || OF_TEXT.has(chord);
   if (element?.closest(ABOVE)) return plain || OF_TEXT.has(chord);
+  if (plain && element?.closest(WITH_KEYS)) return true;
   return OF_BUTTONS.has(chord) && element?.closest("button,a,summary,[role=button],[role=tab],.rail,.topbar") != null;
 }
 

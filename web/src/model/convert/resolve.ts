@@ -3,7 +3,9 @@
 import type { Document, Link, Node, Slot } from "../document";
 import { INPUTS, OUTPUTS, type NodeId } from "../ids";
 import type { Json } from "../json";
-import { NOTES, PRIMITIVE, REROUTE } from "../formats/workflow/layouts";
+import { saidName } from "../formats/shape";
+import { GET, NOTES, PRIMITIVE, REROUTE, SET } from "../formats/workflow/layouts";
+import { nameOf } from "../edit/named";
 import { declaredSlots, outputNumber, slotsOf, wiringOf, type Slots } from "../formats/workflow/slots";
 import { fits, type NodeTypes } from "../types";
 import { serverId, type Scope } from "./scopes";
@@ -82,10 +84,23 @@ export class Resolver {
     }
     if (node.mode === "mute" || NOTES.has(node.type)) return GONE;
     if (node.mode === "bypass") return intoSlot(scope, node, this.standIn(scope, node, from.slot, wanted));
-    if (node.type === REROUTE) return intoSlot(scope, node, this.slots(scope, node).inputs[0]);
+    if (node.type === GET) return this.kept(scope, node);
+    if (node.type === REROUTE || node.type === SET) return intoSlot(scope, node, this.slots(scope, node).inputs[0]);
     const child = scope.children.get(node.id);
     if (child !== undefined) return this.inside(child, scope, node, from.slot);
     return { kind: "link", node: serverId(scope, node.id), output: this.numberOf(scope, node, from.slot) };
+  }
+
+  /** Into the first SetNode of the name that a GetNode asks for, in its level or else in the levels around it. */
+  private kept(scope: Scope, getter: Node): Step {
+    const name = nameOf(getter) ?? "";
+    for (let around: Scope | undefined = scope; around !== undefined && name !== ""; around = around.parent) {
+      for (const node of around.level.nodes.values()) {
+        if (node.type !== SET || nameOf(node) !== name) continue;
+        return node.mode === "mute" ? GONE : intoSlot(around, node, this.slots(around, node).inputs[0]);
+      }
+    }
+    return GONE;
   }
 
   /** By the definition's names, else by the place that the file has it at. */
@@ -98,8 +113,10 @@ export class Resolver {
   /** From an output of an instance to what feeds it inside. */
   private inside(inner: Scope, scope: Scope, instance: Node, name: string): Step {
     const ports = inner.level.definition?.outputs ?? [];
-    if (ports.some((port) => port.name === name)) return into(inner, OUTPUTS, name);
-    const port = ports[outputNumber(this.slots(scope, instance).outputs, name)];
+    const { outputs } = this.slots(scope, instance);
+    const slot = outputs.find((item) => item.name === name);
+    const said = slot === undefined ? name : saidName(slot);
+    const port = ports.find((item) => item.name === said) ?? ports[outputNumber(outputs, name)];
     return port === undefined ? UNLINKED : into(inner, OUTPUTS, port.name);
   }
 

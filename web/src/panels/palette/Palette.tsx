@@ -22,7 +22,7 @@ export function Palette({ onClose }: { readonly onClose: () => void }): React.JS
   const english = i18n.getFixedT("en");
   const found = rank(query, byUse(usable, query), (command) => ({
     name: t(`command.${command.id}`),
-    also: [english(`command.${command.id}`), t(`command.group.${command.group}`)],
+    also: [english(`command.${command.id}`), command.id.replace(".", " "), t(`command.group.${command.group}`)],
     use: usesOf(command.id),
   }));
   return (

@@ -38,17 +38,18 @@ export function Shell(): React.JSX.Element {
   useDrop(editor);
   useClipboard(editor);
   const tab = useWorkspace((state) => state.tabs.find((candidate) => candidate.id === state.active));
+  const form = useUi((state) => tab !== undefined && state.forms.has(tab.id));
   useTitle(tab);
   return (
     <div className="shell">
       <TopBar tab={tab} />
       <Offline />
       <Rail />
-      {tab === undefined ? <Welcome /> : <Open key={tab.id} tab={tab} />}
+      {tab === undefined ? <Welcome /> : <Open key={tab.id} tab={tab} form={form} />}
       <TabContext.Provider value={tab}>
         <Panel tab={tab} />
       </TabContext.Provider>
-      <StatusLine tab={tab} />
+      {!form && <StatusLine tab={tab} />}
       <Overlays tab={tab} />
       <LiveRegion tab={tab} />
     </div>
@@ -56,8 +57,7 @@ export function Shell(): React.JSX.Element {
 }
 
 /** The document that is shown: as a graph, or as a form. */
-function Open({ tab }: { readonly tab: Tab }): React.JSX.Element {
-  const form = useUi((state) => state.forms.has(tab.id));
+function Open({ tab, form }: { readonly tab: Tab; readonly form: boolean }): React.JSX.Element {
   return (
     <TabContext.Provider value={tab}>
       <div className="stage">
@@ -88,7 +88,7 @@ function Welcome(): React.JSX.Element {
   );
 }
 
-const WIDTHS: Partial<Record<PanelName, number>> = { jobs: 400, settings: 380, help: 400, errors: 380 };
+const WIDTHS: Partial<Record<PanelName, number>> = { jobs: 400, files: 380, settings: 380, help: 400, errors: 380 };
 
 function Panel({ tab }: { readonly tab: Tab | undefined }): React.JSX.Element | null {
   const { t } = useTranslation();

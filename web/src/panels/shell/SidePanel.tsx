@@ -1,7 +1,7 @@
 // The panel beside the rail, over the canvas: its width is remembered; a sheet from below where the page is narrow.
 
 import { X } from "lucide-react";
-import { useState, type ReactNode } from "react";
+import { useLayoutEffect, useState, type ReactNode } from "react";
 import { useTranslation } from "react-i18next";
 import type { PanelName } from "../../state/ui";
 
@@ -29,6 +29,12 @@ interface Props {
 export function SidePanel({ name, title, onClose, children, usual = USUAL }: Props): React.JSX.Element {
   const { t } = useTranslation();
   const [width, setWidth] = useState(() => storedWidth(name, usual));
+  useLayoutEffect(() => {
+    // What stands at the bottom of the page makes room for the panel.
+    const { style } = document.documentElement;
+    style.setProperty("--panel-width", `${width}px`);
+    return () => void style.removeProperty("--panel-width");
+  }, [width]);
   const keep = (next: number): void => {
     setWidth(clamp(next));
     try {

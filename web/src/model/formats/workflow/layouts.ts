@@ -10,8 +10,11 @@ import type { Layout, Row } from "./values";
 export const NOTES: ReadonlySet<string> = new Set(["Note", "MarkdownNote"]);
 export const REROUTE = "Reroute";
 export const PRIMITIVE = "PrimitiveNode";
+/** Links by name: what feeds a `SetNode` comes out of every `GetNode` of the same name. */
+export const SET = "SetNode";
+export const GET = "GetNode";
 /** Node types that exist in editors only. */
-export const VIRTUAL: ReadonlySet<string> = new Set([...NOTES, REROUTE, PRIMITIVE]);
+export const VIRTUAL: ReadonlySet<string> = new Set([...NOTES, REROUTE, PRIMITIVE, SET, GET]);
 
 const MAX_NESTING = 64;
 
