@@ -7,6 +7,7 @@ import { TabContext, useWorkspace } from "../../state/context";
 import { useSetting, useUi } from "../../state/editor";
 import type { PanelName } from "../../state/ui";
 import type { Tab } from "../../state/workspace";
+import { Completions } from "./Completions";
 import { useEditor } from "./editor";
 import { Offline } from "./Offline";
 import { Part } from "./Part";
@@ -45,10 +46,12 @@ export function Shell(): React.JSX.Element {
       <TopBar tab={tab} />
       <Offline />
       <Rail />
-      {tab === undefined ? <Welcome /> : <Open key={tab.id} tab={tab} form={form} />}
-      <TabContext.Provider value={tab}>
-        <Panel tab={tab} />
-      </TabContext.Provider>
+      <Completions>
+        {tab === undefined ? <Welcome /> : <Open key={tab.id} tab={tab} form={form} />}
+        <TabContext.Provider value={tab}>
+          <Panel tab={tab} />
+        </TabContext.Provider>
+      </Completions>
       {!form && <StatusLine tab={tab} />}
       <Overlays tab={tab} />
       <LiveRegion tab={tab} />
