@@ -74,7 +74,7 @@ export class Server {
   /** `kill -9`. */
   async down(): Promise<void> {
     const child = this.#process;
-    if (child === undefined || child.exitCode !== null) return;
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
     const gone = new Promise((resolved) => child.once("exit", resolved));
     child.kill("SIGKILL");
     await gone;

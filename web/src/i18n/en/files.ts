@@ -15,7 +15,7 @@ export const words = {
   "files.draftHasIt": "Nothing is lost: this browser keeps it as a draft. Try again.",
   "files.cannotRename": "It could not be renamed to {{name}}",
   "files.cannotRemove": "{{name}} could not be deleted",
-  "files.cannotList": "The list could not be loaded: {{problem}}",
+  "files.cannotList": "The list could not be loaded. {{problem}}",
   "files.remove": "Delete",
   "files.removeNamed": "Delete {{name}}",
   "files.removeAsk": "Delete {{name}}?",

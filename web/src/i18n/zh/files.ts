@@ -15,7 +15,7 @@ export const words = {
   "files.draftHasIt": "没有丢失任何内容：此浏览器已将其保留为草稿。请重试。",
   "files.cannotRename": "无法重命名为 {{name}}",
   "files.cannotRemove": "无法删除 {{name}}",
-  "files.cannotList": "无法加载列表：{{problem}}",
+  "files.cannotList": "无法加载列表。{{problem}}",
   "files.remove": "删除",
   "files.removeNamed": "删除 {{name}}",
   "files.removeAsk": "删除 {{name}}？",
