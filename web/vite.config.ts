@@ -27,7 +27,7 @@ export default defineConfig({
   resolve: {
     alias: { "react-style-singleton": fileURLToPath(new URL("src/panels/shell/noStyleTags.ts", import.meta.url)) },
   },
-  build: { outDir: "dist", target: "es2022", assetsInlineLimit: 0, modulePreload: { polyfill: false } },
+  build: { outDir: "dist", target: "es2022", assetsInlineLimit: 0, modulePreload: { polyfill: false }, chunkSizeWarningLimit: 700 },
   worker: { format: "es" },
   // In development the page is served by Vite and everything else by Easel; Origin is rewritten, which Easel checks.
   server: { proxy: { "^/(api|ws|view)": { target: server, ws: true, changeOrigin: true, headers: { origin: server } } } },
