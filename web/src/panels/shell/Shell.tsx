@@ -32,6 +32,9 @@ const HistoryDialog = lazy(() => import("./HistoryDialog").then((module) => ({ d
 const MissingDialog = lazy(() => import("./MissingDialog").then((module) => ({ default: module.MissingDialog })));
 const AppMode = lazy(() => import("../appmode/AppMode").then((module) => ({ default: module.AppMode })));
 
+/** Notices leave the tools of the canvas free, in pixels. */
+const ABOVE_TOOLS = 72;
+
 export function Shell(): React.JSX.Element {
   const editor = useEditor();
   useKeys(editor);
@@ -144,7 +147,7 @@ function Overlays({ tab }: { readonly tab: Tab | undefined }): React.JSX.Element
         {overlay === "missing" && <MissingDialog />}
       </Part>
       <QuestionDialog />
-      <Toaster theme={theme} position="bottom-right" offset={16} gap={8} containerAriaLabel={t("shell.notices")} toastOptions={{ closeButtonAriaLabel: t("shell.close") }} />
+      <Toaster theme={theme} position="bottom-right" offset={{ bottom: ABOVE_TOOLS, right: 16 }} gap={8} containerAriaLabel={t("shell.notices")} toastOptions={{ closeButtonAriaLabel: t("shell.close") }} />
     </>
   );
 }
