@@ -11,12 +11,23 @@ const sonnerWithoutStyleTag: Plugin = {
   transform: (code, id) => (id.includes("/sonner/dist/") ? code.replace(/^__insertCSS\(".*"\);$/m, "") : undefined),
 };
 
+/** Each stylesheet says in which order the layers come: the one that theme.css is in need not be the first to arrive. */
+const layersInOrder: Plugin = {
+  name: "layers-in-order",
+  enforce: "post",
+  generateBundle: (_options, bundle) => {
+    for (const file of Object.values(bundle)) {
+      if (file.type === "asset" && file.fileName.endsWith(".css")) file.source = `@layer reset,theme,base,parts;${file.source.toString()}`;
+    }
+  },
+};
+
 export default defineConfig({
-  plugins: [react(), sonnerWithoutStyleTag],
+  plugins: [react(), sonnerWithoutStyleTag, layersInOrder],
   resolve: {
     alias: { "react-style-singleton": fileURLToPath(new URL("src/panels/shell/noStyleTags.ts", import.meta.url)) },
   },
-  build: { outDir: "dist", target: "es2022", assetsInlineLimit: 0, modulePreload: { polyfill: false } },
+  build: { outDir: "dist", target: "es2022", assetsInlineLimit: 0, modulePreload: { polyfill: false }, chunkSizeWarningLimit: 700 },
   worker: { format: "es" },
   // In development the page is served by Vite and everything else by Easel; Origin is rewritten, which Easel checks.
   server: { proxy: { "^/(api|ws|view)": { target: server, ws: true, changeOrigin: true, headers: { origin: server } } } },

@@ -1,6 +1,5 @@
 import { createRoot } from "react-dom/client";
 import "./theme.css";
-import "sonner/dist/styles.css";
 import "./shell.css";
 import { App } from "./app";
 import { createClient } from "./net";

@@ -1,6 +1,8 @@
 // What people are told in passing. Errors stay until they are closed.
 
 import { toast } from "sonner";
+import { t } from "../i18n";
+import { UnreachableError } from "../net/errors";
 
 export interface NotifyAction {
   readonly label: string;
@@ -18,4 +20,7 @@ export function notify(text: string, more: { readonly tone?: "good" | "error" | 
   });
 }
 
-export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+export function messageOf(error: unknown): string {
+  if (error instanceof UnreachableError) return t("shell.offline");
+  return error instanceof Error ? error.message : String(error);
+}

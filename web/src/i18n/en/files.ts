@@ -48,6 +48,7 @@ export const words = {
   "files.onServer": "On the server",
   "files.noDrafts": "The server has no other drafts.",
   "files.draftOf": "Draft of {{when}}",
+  "files.all": "All",
   "files.recent": "Recent",
   "missing.title": "What {{name}} needs",
   "missing.text": "The workflow is open and nothing of it is lost. To run it, the following has to be here:",

@@ -47,6 +47,7 @@ export const words = {
   "files.onServer": "在服务器上",
   "files.noDrafts": "服务器上没有其他草稿。",
   "files.draftOf": "{{when}} 的草稿",
+  "files.all": "全部",
   "files.recent": "最近",
   "missing.title": "{{name}} 需要的内容",
   "missing.text": "工作流已打开，没有丢失任何内容。要运行它，还需要以下内容：",

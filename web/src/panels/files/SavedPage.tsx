@@ -6,6 +6,8 @@ import { useTranslation } from "react-i18next";
 import { titleOf } from "../../commands/fileService";
 import { messageOf, notify } from "../../commands/notify";
 import { rank } from "../../commands/rank";
+import type { FileInfo } from "../../net";
+import { recentFiles } from "../../state/recent";
 import { useWorkspace } from "../../state/context";
 import { useUi } from "../../state/editor";
 import { useEditor } from "../shell/editor";
@@ -24,6 +26,8 @@ export function SavedPage(): React.JSX.Element {
   const found = rank(query, newest, (file) => ({ name: titleOf(file.path), also: [file.path] }));
   const open = new Map(tabs.flatMap((tab) => (tab.file === undefined ? [] : [[tab.file.path, tab.id] as const])));
 
+  const recent = query === "" ? recentFiles(localStorage).flatMap((path) => newest.find((file) => file.path === path) ?? []) : [];
+
   const openFile = (path: string): void => {
     const id = open.get(path);
     if (id === undefined) void services.files.openStored(path);
@@ -31,6 +35,7 @@ export function SavedPage(): React.JSX.Element {
     if (window.innerWidth < 640) show(undefined);
   };
 
+  const list = { open, describe: (file: FileInfo) => folderOf(file.path) + dates.format(file.modified), onOpen: openFile, onRemoved: again };
   return (
     <>
       <div className="files-actions">
@@ -51,21 +56,37 @@ export function SavedPage(): React.JSX.Element {
       />
       {problem !== undefined && <p className="hint" role="alert">{t("files.cannotList", { problem })}</p>}
       {data?.length === 0 && <p className="hint">{t("files.none")}</p>}
+      {query === "" && recent.length > 0 && <FileList files={recent} title={t("files.recent")} {...list} />}
+      <FileList files={found} {...(recent.length > 0 && query === "" ? { title: t("files.all") } : {})} {...list} />
+    </>
+  );
+}
+
+interface ListProps {
+  readonly files: readonly FileInfo[];
+  readonly title?: string;
+  readonly open: ReadonlyMap<string, string>;
+  readonly describe: (file: FileInfo) => string;
+  readonly onOpen: (path: string) => void;
+  readonly onRemoved: () => void;
+}
+
+function FileList({ files, title, open, describe, onOpen, onRemoved }: ListProps): React.JSX.Element {
+  return (
+    <section {...(title === undefined ? {} : { "aria-label": title })}>
+      {title !== undefined && <h3>{title}</h3>}
       <ul className="file-list">
-        {found.map((file) => (
+        {files.map((file) => (
           <li key={file.path} data-open={open.has(file.path)}>
-            <button type="button" className="file" onClick={() => openFile(file.path)}>
+            <button type="button" className="file" onClick={() => onOpen(file.path)}>
               <span className="file-name">{titleOf(file.path)}</span>
-              <small>
-                {folderOf(file.path)}
-                {dates.format(file.modified)}
-              </small>
+              <small>{describe(file)}</small>
             </button>
-            <RemoveButton path={file.path} onRemoved={again} />
+            <RemoveButton path={file.path} onRemoved={onRemoved} />
           </li>
         ))}
       </ul>
-    </>
+    </section>
   );
 }
 

@@ -24,7 +24,7 @@ export function JobsStatus({ jobs, live, memory, connected, onOpen }: JobsStatus
   const remaining = useStore(live, (state) => remainingOf(state));
   const used = useSyncExternalStore(memory.subscribe, memory.get);
   return (
-    <button type="button" className="jobs-status" aria-label={t("jobs.status.open")} data-offline={!connected || undefined} onClick={onOpen}>
+    <button type="button" className="jobs-status" title={t("jobs.status.open")} data-offline={!connected || undefined} onClick={onOpen}>
       {!connected && <span>{t("jobs.status.offline")}</span>}
       {connected && !isRunning && waiting === 0 && <span>{t("jobs.status.idle")}</span>}
       {isRunning && (

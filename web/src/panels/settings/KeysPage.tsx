@@ -108,12 +108,12 @@ function KeyRow({ command, bindings, clashes, onTake, onClear }: RowProps): Reac
         className="key-button"
         data-keys="own"
         data-changed={bindings[command.id] !== undefined}
-        aria-label={t("keys.change", { name: title })}
         aria-pressed={listening}
         onClick={() => setListening(!listening)}
         onKeyDown={take}
         onBlur={() => setListening(false)}
       >
+        <span className="hidden-text">{t("keys.change", { name: title })} </span>
         {listening ? t("keys.press") : chords.length === 0 ? t("keys.none") : chords.map((chord) => <kbd key={chord}>{showChord(chord, dispatch.mac)}</kbd>)}
       </button>
     </li>

@@ -20,7 +20,13 @@ function Asked({ question }: { readonly question: NonNullable<UiState["question"
     <Dialog.Root open onOpenChange={(open) => !open && question.answer(undefined)}>
       <Dialog.Portal>
         <Dialog.Overlay className="dialog-shade" />
-        <Dialog.Content className="dialog" {...(question.text === undefined ? { "aria-describedby": undefined } : {})}>
+        <Dialog.Content
+          className="dialog"
+          onOpenAutoFocus={(event) => {
+            event.preventDefault();
+            (event.currentTarget as HTMLElement).querySelector<HTMLElement>("input, [type=submit]")?.focus();
+          }}
+          {...(question.text === undefined ? { "aria-describedby": undefined } : {})}>
           <form
             onSubmit={(event) => {
               event.preventDefault();

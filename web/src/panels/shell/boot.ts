@@ -14,6 +14,7 @@ import { t } from "../../i18n";
 import { connect, createVersionCheck, type Client, type Connection } from "../../net";
 import { createMemoryStore, type DraftStore } from "../../state/drafts";
 import { openDraftsDb } from "../../state/draftsDb";
+import { rememberFile } from "../../state/recent";
 import { createServerDrafts } from "../../state/serverDrafts";
 import { startSession, type Session } from "../../state/session";
 import { createSettingsStore, SERVER_KEY, type SettingsStore } from "../../state/settings";
@@ -139,9 +140,13 @@ function keep({ bench, workspace, drafts, runs, settings, ui }: Editor): void {
     if (unsafe) event.preventDefault();
   });
   const known = new Set<string>();
+  let lastFile: string | undefined;
   const follow = (): void => {
     const { tabs, active } = workspace.getState();
     if (active !== undefined) sessionStorage.setItem(ACTIVE, active);
+    const shown = tabs.find((tab) => tab.id === active)?.file?.path;
+    if (shown !== undefined && shown !== lastFile) rememberFile(localStorage, shown);
+    lastFile = shown;
     for (const tab of tabs) {
       if (known.has(tab.id)) continue;
       known.add(tab.id);
