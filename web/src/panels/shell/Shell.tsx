@@ -144,7 +144,7 @@ function Overlays({ tab }: { readonly tab: Tab | undefined }): React.JSX.Element
         {overlay === "missing" && <MissingDialog />}
       </Part>
       <QuestionDialog />
-      <Toaster theme={theme} position="bottom-right" offset={16} gap={8} containerAriaLabel={t("shell.notices")} toastOptions={{ closeButtonAriaLabel: t("shell.close") }} />
+      <Toaster theme={theme} position="bottom-right" offset={{ bottom: 64, right: 16 }} gap={8} containerAriaLabel={t("shell.notices")} toastOptions={{ closeButtonAriaLabel: t("shell.close") }} />
     </>
   );
 }
