@@ -1,11 +1,11 @@
 // Every widget in every state, to look at: `npx vite` and open /bench/widgets.html (`?theme=light` for the other theme).
 
+import "../src/theme.css"; // first: it says in which order the layers come
 import { createRoot } from "react-dom/client";
 import { NodeWidgets, CompletionsContext } from "../src/widgets";
 import { SAMPLE_TYPES, sampleTab, sampleWorkspace } from "../src/widgets/samples";
 import { TabContext, WorkspaceContext } from "../src/state/context";
 import { ROOT, nodeId } from "../src/model/ids";
-import "../src/theme.css";
 import "./widgets.css";
 
 document.documentElement.dataset["theme"] = new URLSearchParams(location.search).get("theme") ?? "dark";

@@ -64,7 +64,7 @@ export function ChoiceField(props: ChoiceProps): React.JSX.Element {
         }}
       >
         <span className="w-name">{label}</span>
-        <span className="w-value">{text === "" ? <em>{t("widgets.choice.empty")}</em> : <Path text={text} />}</span>
+        <Value text={text} />
         <ChevronDown className="w-caret" size={12} aria-hidden />
       </button>
       {props.children}
@@ -78,13 +78,20 @@ export function ChoiceField(props: ChoiceProps): React.JSX.Element {
 }
 
 /** A name whose folders are quiet: what people look for is the last part, which also stays when room is short. */
-function Path({ text }: { readonly text: string }): React.JSX.Element {
+function Value({ text }: { readonly text: string }): React.JSX.Element {
+  if (text === "") {
+    return (
+      <span className="w-value">
+        <em>{t("widgets.choice.empty")}</em>
+      </span>
+    );
+  }
   const cut = text.lastIndexOf("/") + 1;
-  if (cut === 0) return <>{text}</>;
+  if (cut === 0) return <span className="w-value">{text}</span>;
   return (
-    <>
+    <span className="w-value has-path">
       <span className="w-path">{text.slice(0, cut)}</span>
-      {text.slice(cut)}
-    </>
+      <span className="w-last">{text.slice(cut)}</span>
+    </span>
   );
 }

@@ -138,21 +138,28 @@ function LinkedField({ level, node, input, invalid, describedBy }: LinkedFieldPr
     if (source === undefined) return "";
     const { node: from, slot, value } = source;
     const place = from === undefined ? t("widgets.linked.outside", { slot }) : t("widgets.linked.from", { node: from, slot });
-    return value === undefined ? place : `${value}\n${place}`;
+    return value === undefined ? place : `${from ?? slot}\n${value}`;
   });
-  const [first = "", place] = described.split("\n");
+  const [place = "", value] = described.split("\n");
   const label = labelOf(input);
   return (
     <div
       className={`w-field w-linked${invalid ? " is-invalid" : ""}`}
       role="group"
       aria-disabled
-      aria-label={t("widgets.linked.label", { name: label, source: described.replace("\n", ", ") })}
+      aria-label={t("widgets.linked.label", { name: label, source: described.replace("\n", ": ") })}
       aria-describedby={describedBy}
-      title={place ?? first}
+      title={described.replace("\n", ": ")}
     >
       <span className="w-name">{label}</span>
-      <span className="w-value">{first}</span>
+      {value === undefined ? (
+        <span className="w-value">{place}</span>
+      ) : (
+        <span className="w-value has-path">
+          <span className="w-path">{`${place}: `}</span>
+          <span className="w-last">{value}</span>
+        </span>
+      )}
       <Link2 size={12} aria-hidden />
     </div>
   );
