@@ -132,7 +132,7 @@ test("payloads in what ran are text in the list of jobs, in large view and among
   await editor.run();
   const jobs = await editor.panel("Jobs");
   await jobs.getByText("<img src=x onerror=alert(1)>").first().waitFor();
-  await jobs.getByRole("img").first().click();
+  await jobs.locator("button.job-thumb").first().click();
   const large = editor.page.getByRole("dialog");
   await large.waitFor();
   await editor.keys("i");
