@@ -5,6 +5,7 @@ import type { InputType, NodeType, NodeTypes, Widget } from "../types";
 import { uniqueNames } from "../formats/shape";
 import { INPUTS, OUTPUTS, levelId, type LevelId, type NodeId } from "../ids";
 import { linksFrom } from "./graph";
+import { isNamed } from "./named";
 
 export type Side = "input" | "output";
 
@@ -54,10 +55,17 @@ function find(document: Document, node: Node, inner: Level | undefined, types: N
   if (inner?.definition !== undefined) return ofInstance(document, inner, types);
   const type = types.get(node.type);
   if (type === undefined) return ofFile(node);
+  if (isNamed(node) && node.inputs.length + node.outputs.length > 0) return ofNamed(node, type);
   const shown = type.inputs.map(ofInput);
   const extra = node.inputs.filter((slot) => !type.inputs.some((input) => input.name === slot.name)).map(ofSlot);
   const all = [...shown, ...extra];
   return { inputs: all.filter((slot) => slot.widget === undefined), widgets: all.filter((slot) => slot.widget !== undefined), outputs: outputsOf(node, type) };
+}
+
+/** Files call the one value of a Set or Get node after its type. */
+function ofNamed(node: Node, type: NodeType): Slots {
+  const { inputs, outputs } = ofFile(node);
+  return { inputs, outputs, widgets: type.inputs.map(ofInput).filter((slot) => slot.widget !== undefined) };
 }
 
 function ofFile(node: Node): Slots {
