@@ -1,6 +1,7 @@
 // The slots that a node shows: those of its type, then those that only its file has. Instances show their level's ports.
 
 import type { Document, Level, Node, Port, Slot } from "../document";
+import type { Json } from "../json";
 import type { InputType, NodeType, NodeTypes, Widget } from "../types";
 import { uniqueNames } from "../formats/shape";
 import { INPUTS, OUTPUTS, levelId, type LevelId, type NodeId } from "../ids";
@@ -124,7 +125,10 @@ function ofInstance(document: Document, inner: Level, types: NodeTypes): Slots {
 
 const ofPort = (port: Port): ShownSlot => plain(port.name, port.type, port.label ?? port.name);
 
-/** The field that an input of a subgraph stands for: that of the first inner input it feeds. */
+/**
+ * The field that an input of a subgraph stands for: that of the first inner input it feeds. What the inner node holds is
+ * what an instance without a value of its own runs with, so it is the field's default.
+ */
 export function portWidget(
   document: Document,
   inner: Level,
@@ -139,14 +143,17 @@ export function portWidget(
     const nested = document.levels.get(levelId(target.type));
     if (nested?.definition !== undefined) {
       const found = portWidget(document, nested, link.to.slot, types, new Set([...seen, inner.id]));
-      if (found !== undefined) return found;
+      if (found !== undefined) return startingAt(found, target.values[link.to.slot]);
       continue;
     }
     const input = types.get(target.type)?.inputs.find(({ name }) => name === link.to.slot);
-    if (input?.widget !== undefined) return input.widget;
+    if (input?.widget !== undefined) return startingAt(input.widget, target.values[input.name]);
   }
   return undefined;
 }
+
+const startingAt = (widget: Widget | "unknown", value: Json | undefined): Widget | "unknown" =>
+  widget === "unknown" || value === undefined || value === null || value === widget.default ? widget : ({ ...widget, default: value } as Widget);
 
 /** What may be linked at `node` on one side; the ends of a subgraph count as nodes: its inputs give, its outputs take. */
 export function slotsAt(document: Document, level: Level, id: NodeId, side: Side, types: NodeTypes): readonly ShownSlot[] {
