@@ -334,8 +334,11 @@ export class Editor {
 
   /** Until nothing runs or waits any more. */
   async idle(): Promise<void> {
-    await this.page.getByRole("progressbar", { name: "Progress of the run" }).waitFor({ state: "hidden", timeout: RUN_MS });
-    await this.page.getByRole("contentinfo").getByText("Idle").waitFor({ timeout: RUN_MS });
+    const works = this.page.getByRole("progressbar", { name: "Progress of the run" });
+    const line = this.page.getByRole("contentinfo");
+    // A form has no line at the bottom.
+    const isIdle = async (): Promise<boolean> => (await works.count()) === 0 && ((await line.count()) === 0 || (await line.getByText("Idle").count()) > 0);
+    await expect.poll(isIdle, { timeout: RUN_MS }).toBe(true);
   }
 
   // Pictures
