@@ -35,6 +35,8 @@ export interface Pixels {
 }
 
 const KINDS = ["spinbutton", "combobox", "textbox", "switch", "slider", "checkbox"] as const;
+/** Whether a file or folder of the user is there is found out by asking for it; browsers log the answer that it is not. */
+const ABSENT = /404 \(Not Found\).*\/api\/userdata[/?]/;
 const STEPS = 6;
 const RUN_MS = 60_000;
 
@@ -70,7 +72,8 @@ export class Editor {
   /** The end of a journey: nobody else was asked, and nothing was complained of but what was provoked. */
   async close(...provoked: readonly RegExp[]): Promise<void> {
     expect(this.watched.outside).toEqual([]);
-    expect(this.watched.complaints.filter((said) => !provoked.some((one) => one.test(said)))).toEqual([]);
+    const expected = [...provoked, ABSENT];
+    expect(this.watched.complaints.filter((said) => !expected.some((one) => one.test(said)))).toEqual([]);
     await this.context.close();
   }
 
@@ -217,6 +220,15 @@ export class Editor {
     await this.choose(...items);
   }
 
+  async rename(node: Locator, title: string): Promise<void> {
+    await this.menuOf(node, "Rename");
+    const field = this.canvas.getByRole("textbox", { name: /^Title of the (node|frame)$/ });
+    await expect.poll(() => field.evaluate((element) => element === document.activeElement)).toBe(true);
+    await this.page.keyboard.type(title);
+    await this.page.keyboard.press("Enter");
+    await field.waitFor({ state: "hidden" });
+  }
+
   async at(place: Place): Promise<Point> {
     if ("x" in place && typeof place.x === "number") return place as Point;
     const { x, y, width, height } = await boxOf(place as Locator);
@@ -322,8 +334,11 @@ export class Editor {
 
   /** Until nothing runs or waits any more. */
   async idle(): Promise<void> {
-    await this.page.getByRole("progressbar", { name: "Progress of the run" }).waitFor({ state: "hidden", timeout: RUN_MS });
-    await this.page.getByRole("contentinfo").getByText("Idle").waitFor({ timeout: RUN_MS });
+    const works = this.page.getByRole("progressbar", { name: "Progress of the run" });
+    const line = this.page.getByRole("contentinfo");
+    // A form has no line at the bottom.
+    const isIdle = async (): Promise<boolean> => (await works.count()) === 0 && ((await line.count()) === 0 || (await line.getByText("Idle").count()) > 0);
+    await expect.poll(isIdle, { timeout: RUN_MS }).toBe(true);
   }
 
   // Pictures

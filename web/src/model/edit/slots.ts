@@ -1,10 +1,12 @@
 // The slots that a node shows: those of its type, then those that only its file has. Instances show their level's ports.
 
 import type { Document, Level, Node, Port, Slot } from "../document";
+import type { Json } from "../json";
 import type { InputType, NodeType, NodeTypes, Widget } from "../types";
 import { uniqueNames } from "../formats/shape";
 import { INPUTS, OUTPUTS, levelId, type LevelId, type NodeId } from "../ids";
 import { linksFrom } from "./graph";
+import { isNamed } from "./named";
 
 export type Side = "input" | "output";
 
@@ -54,10 +56,17 @@ function find(document: Document, node: Node, inner: Level | undefined, types: N
   if (inner?.definition !== undefined) return ofInstance(document, inner, types);
   const type = types.get(node.type);
   if (type === undefined) return ofFile(node);
+  if (isNamed(node) && node.inputs.length + node.outputs.length > 0) return ofNamed(node, type);
   const shown = type.inputs.map(ofInput);
   const extra = node.inputs.filter((slot) => !type.inputs.some((input) => input.name === slot.name)).map(ofSlot);
   const all = [...shown, ...extra];
   return { inputs: all.filter((slot) => slot.widget === undefined), widgets: all.filter((slot) => slot.widget !== undefined), outputs: outputsOf(node, type) };
+}
+
+/** Files call the one value of a Set or Get node after its type. */
+function ofNamed(node: Node, type: NodeType): Slots {
+  const { inputs, outputs } = ofFile(node);
+  return { inputs, outputs, widgets: type.inputs.map(ofInput).filter((slot) => slot.widget !== undefined) };
 }
 
 function ofFile(node: Node): Slots {
@@ -116,7 +125,10 @@ function ofInstance(document: Document, inner: Level, types: NodeTypes): Slots {
 
 const ofPort = (port: Port): ShownSlot => plain(port.name, port.type, port.label ?? port.name);
 
-/** The field that an input of a subgraph stands for: that of the first inner input it feeds. */
+/**
+ * The field that an input of a subgraph stands for: that of the first inner input it feeds. What the inner node holds is
+ * what an instance without a value of its own runs with, so it is the field's default.
+ */
 export function portWidget(
   document: Document,
   inner: Level,
@@ -131,14 +143,17 @@ export function portWidget(
     const nested = document.levels.get(levelId(target.type));
     if (nested?.definition !== undefined) {
       const found = portWidget(document, nested, link.to.slot, types, new Set([...seen, inner.id]));
-      if (found !== undefined) return found;
+      if (found !== undefined) return startingAt(found, target.values[link.to.slot]);
       continue;
     }
     const input = types.get(target.type)?.inputs.find(({ name }) => name === link.to.slot);
-    if (input?.widget !== undefined) return input.widget;
+    if (input?.widget !== undefined) return startingAt(input.widget, target.values[input.name]);
   }
   return undefined;
 }
+
+const startingAt = (widget: Widget | "unknown", value: Json | undefined): Widget | "unknown" =>
+  widget === "unknown" || value === undefined || value === null || value === widget.default ? widget : ({ ...widget, default: value } as Widget);
 
 /** What may be linked at `node` on one side; the ends of a subgraph count as nodes: its inputs give, its outputs take. */
 export function slotsAt(document: Document, level: Level, id: NodeId, side: Side, types: NodeTypes): readonly ShownSlot[] {

@@ -16,7 +16,7 @@ import { Rail } from "./Rail";
 import { SidePanel } from "./SidePanel";
 import { LiveRegion, StatusLine } from "./StatusLine";
 import { TopBar } from "./TopBar";
-import { useClipboard, useDrop, useKeys, useLook, useTitle } from "./useEffects";
+import { useClipboard, useDrop, useKeys, useLook, useSoon, useTitle } from "./useEffects";
 import { Stage } from "./Stage";
 
 const NodesPanel = lazy(() => import("./NodesPanel").then((module) => ({ default: module.NodesPanel })));
@@ -26,7 +26,8 @@ const SettingsPanel = lazy(() => import("../settings/SettingsPanel").then((modul
 const HelpPanel = lazy(() => import("../help/HelpPanel").then((module) => ({ default: module.HelpPanel })));
 const JobsPanel = lazy(() => import("../queue/jobs-panel").then((module) => ({ default: module.JobsPanel })));
 const ErrorsPanel = lazy(() => import("../errors/errors-panel").then((module) => ({ default: module.ErrorsPanel })));
-const Palette = lazy(() => import("../palette/Palette").then((module) => ({ default: module.Palette })));
+const loadPalette = () => import("../palette/Palette").then((module) => ({ default: module.Palette }));
+const Palette = lazy(loadPalette);
 const Find = lazy(() => import("../palette/Find").then((module) => ({ default: module.Find })));
 const HistoryDialog = lazy(() => import("./HistoryDialog").then((module) => ({ default: module.HistoryDialog })));
 const MissingDialog = lazy(() => import("./MissingDialog").then((module) => ({ default: module.MissingDialog })));
@@ -44,6 +45,7 @@ export function Shell(): React.JSX.Element {
   const tab = useWorkspace((state) => state.tabs.find((candidate) => candidate.id === state.active));
   const form = useUi((state) => tab !== undefined && state.forms.has(tab.id));
   useTitle(tab);
+  useSoon(loadPalette);
   return (
     <div className="shell">
       <TopBar tab={tab} />

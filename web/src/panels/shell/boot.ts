@@ -8,6 +8,7 @@ import { canRun, runCommand, type Dispatch } from "../../commands/dispatch";
 import { createFileService } from "../../commands/fileService";
 import { createFormats } from "../../commands/formats";
 import { onMac } from "../../commands/keys";
+import { withOwnTypes } from "../../model/own-types";
 import type { Formats, RunService, Services } from "../../commands/services";
 import { createCommands } from "../../commands/table";
 import { t } from "../../i18n";
@@ -105,7 +106,7 @@ async function openStore(client: Client, formats: Formats): Promise<DraftStore> 
 
 async function loadTypes(client: Client, workspace: WorkspaceStore): Promise<void> {
   try {
-    workspace.getState().setTypes(await client.nodeTypes());
+    workspace.getState().setTypes(withOwnTypes(await client.nodeTypes()));
   } catch (error) {
     notify(t("shell.noTypes"), { tone: "error", details: messageOf(error) });
   }
