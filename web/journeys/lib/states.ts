@@ -14,6 +14,8 @@ export function withPictures(base: string): void {
 
 export interface State {
   readonly name: string;
+  /** On a phone its way in is another one. */
+  readonly isWide?: true;
   /** From the page as it opens; `phone` where the page is narrow. */
   open(editor: Editor, phone: boolean): Promise<unknown>;
 }
@@ -101,13 +103,11 @@ export const STATES: readonly State[] = [
   },
   {
     name: "mask",
-    open: async (editor, phone) => {
+    isWide: true,
+    open: async (editor) => {
       await editor.command("Templates");
       await editor.page.getByRole("button", { name: /^Paint into a picture/ }).click();
       await editor.page.getByRole("button", { name: "Show the graph" }).click({ timeout: 1000 }).catch(() => undefined);
-      // On a phone the graph is drawn too small for fields at first.
-      if (phone) await editor.select(editor.node("Load Image")).catch(() => undefined);
-      if (phone) await editor.command("Fit the selection into view");
       await editor.page.getByRole("button", { name: "Paint a mask" }).first().click();
       await editor.page.getByRole("dialog", { name: "Paint a mask" }).waitFor();
     },
