@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := main.py engine nodes custom_nodes/example training bench tests
 
-.PHONY: run editor test gates unit test-slow bench format clean
+.PHONY: run editor test gates unit journeys test-slow bench format clean
 
 run: $(VENV)/.run-stamp
 	@$(BIN)/python main.py run workflows/text_to_image.json
@@ -17,7 +17,7 @@ run: $(VENV)/.run-stamp
 editor: $(VENV)/bin/python
 	$(BIN)/python web/build.py
 
-test: gates unit
+test: gates unit journeys
 
 gates: $(VENV)/.test-stamp
 	$(BIN)/ruff format --check $(SOURCES)
@@ -30,6 +30,10 @@ gates: $(VENV)/.test-stamp
 
 unit: $(VENV)/.test-stamp tests/clients/node_modules/.stamp
 	$(BIN)/python -m pytest -W error
+
+journeys: $(VENV)/.test-stamp editor
+	$(BIN)/python web/build.py journeys
+	$(BIN)/python web/build.py frames
 
 test-slow: $(VENV)/.test-stamp
 	$(BIN)/python -m pytest -W error -m slow

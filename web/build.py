@@ -1,4 +1,6 @@
-"""Build the editor into web/dist, unless it is there already: `python web/build.py`. Check it: `python web/build.py check`.
+"""Build the editor into web/dist, unless it is there already: `python web/build.py`.
+
+`python web/build.py check` checks it, `journeys` goes through a built one with a browser, `frames` measures how smooth it is.
 
 Uses the machine's npm if its node is new enough, else the node that PyPI has as a wheel. Needs the package registries.
 """
@@ -22,7 +24,8 @@ _SOURCES = ("index.html", "package.json", "package-lock.json", "vite.config.ts",
 def main(arguments: list[str]) -> int:
     """0 if there is a built editor afterwards, or with `check` if it passes its own checks."""
     stamp, digest = WEB / "dist" / ".digest", sources_digest()
-    checks = arguments == ["check"]
+    script = arguments[0] if arguments in (["check"], ["journeys"], ["frames"]) else "bundle"
+    checks = script != "bundle"
     if not checks and stamp.is_file() and stamp.read_text("utf-8") == digest:
         return 0
     npm, environment = _machine_npm() or _wheel_npm() or ([], {})
@@ -31,7 +34,7 @@ def main(arguments: list[str]) -> int:
     if not checks:
         sys.stderr.write("Building the editor, once for each change of it; this takes a minute ...\n")
     installing = [] if _is_installed() else [["ci", "--no-audit", "--no-fund", "--silent", "--fetch-retries=1"]]
-    for step in (*installing, ["run", "check" if checks else "bundle", "--silent"]):
+    for step in (*installing, ["run", script, "--silent"]):
         if subprocess.run([*npm, *step], cwd=WEB, env=os.environ | environment, check=False).returncode != 0:
             return 1 if checks else _failed(f"`npm {' '.join(step[:2])}` failed in web/")
     if not checks:
