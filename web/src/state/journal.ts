@@ -48,7 +48,7 @@ export function createJournal(store: DraftStore, onHealth: (problem?: string) =>
     if (waiting.length === 0 && needs === "nothing") return;
     entry.waiting = [];
     entry.needs = "nothing";
-    const compact = needs === "snapshot" || entry.sinceSnapshot + waiting.length > COMPACT_AFTER;
+    const compact = store.isWhole === true ? waiting.length > 0 || needs === "snapshot" : needs === "snapshot" || entry.sinceSnapshot + waiting.length > COMPACT_AFTER;
     try {
       if (compact) {
         await store.setSnapshot(entry.head, entry.document, entry.sequence);

@@ -12,6 +12,7 @@ import { t } from "../../i18n";
 import { useCommands } from "../commands-context";
 import { useController } from "../controller-context";
 import { useServerId, useView, useViewStore } from "../context";
+import { PassThrough } from "../links/extra-lines";
 import { flowId } from "../names";
 import { setAnchors, setHeight } from "../view-store";
 import { Dot } from "./dot";
@@ -40,6 +41,7 @@ export const NearNode = memo(function NearNode({ node, kind, style }: NearProps)
     <div className={`n-node is-${node.mode} run-${state} ${node.collapsed ? "is-collapsed" : ""} ${isMissing ? "is-missing" : ""} ${over ? "is-target" : ""}`} style={style}>
       <Header node={node} kind={kind} serverId={serverId} />
       {node.collapsed ? <Stubs node={node} slots={slots} /> : <Body node={node} kind={kind} slots={slots} serverId={serverId} isMissing={isMissing} errors={own} />}
+      {node.mode === "bypass" && <PassThrough id={node.id} />}
       {!node.collapsed && !node.pinned && <ResizeGrip node={node} />}
     </div>
   );
