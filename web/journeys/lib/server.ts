@@ -59,7 +59,7 @@ export class Server {
     let said = "";
     this.#port = await new Promise<number>((found, failed) => {
       const late = setTimeout(() => failed(new Error(`no server after ${START_MS} ms: ${this.log}`)), START_MS);
-      child.stdout.on("data", (data: Buffer) => {
+      child.stdout?.on("data", (data: Buffer) => {
         said += data.toString();
         const port = /http:\/\/[^/\s]+:(\d+)/.exec(said)?.[1];
         if (port !== undefined) {
