@@ -65,7 +65,8 @@ export class Editor {
     page.setDefaultTimeout(15_000);
     const editor = new Editor(page, server, context, watch(page, server.url));
     await page.goto(server.url + path);
-    await editor.page.getByRole("group", { name: "Run", exact: true }).waitFor();
+    // A server that has just started tells its node types once its worker is up.
+    await editor.page.getByRole("group", { name: "Run", exact: true }).waitFor({ timeout: RUN_MS });
     return editor;
   }
 
@@ -305,7 +306,7 @@ export class Editor {
     const field = this.field(inside, name);
     const role = await field.evaluate((element) => element.tagName);
     if (role === "TEXTAREA" || role === "INPUT") return field.inputValue();
-    return (await field.locator(".w-value").innerText()).trim();
+    return ((await field.locator(".w-value").textContent()) ?? "").trim();
   }
 
   // Runs

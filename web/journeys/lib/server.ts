@@ -11,7 +11,7 @@ export const ROOT = resolve(fileURLToPath(new URL("../../..", import.meta.url)))
 const START_MS = 60_000;
 
 /** The Python that has Easel's packages: the project's own, or the one that EASEL_PYTHON names. */
-function python(): string {
+export function python(): string {
   const own = join(ROOT, ".venv", "bin", "python");
   return process.env.EASEL_PYTHON ?? (existsSync(own) ? own : "python3");
 }
@@ -59,7 +59,7 @@ export class Server {
     let said = "";
     this.#port = await new Promise<number>((found, failed) => {
       const late = setTimeout(() => failed(new Error(`no server after ${START_MS} ms: ${this.log}`)), START_MS);
-      child.stdout.on("data", (data: Buffer) => {
+      child.stdout?.on("data", (data: Buffer) => {
         said += data.toString();
         const port = /http:\/\/[^/\s]+:(\d+)/.exec(said)?.[1];
         if (port !== undefined) {

@@ -232,7 +232,10 @@ export function createRunController(options: RunControllerOptions): RunControlle
       if (unqueued.has(run.id)) leave(run.id);
       else void tracker.sync(run.id);
     }
-    for (const job of [...running, ...waiting]) {
+    take([...running, ...waiting]);
+  };
+  const take = (queued: readonly Job[]): void => {
+    for (const job of queued) {
       const isOurs = job.client_id === client.clientId || hasTab(workspace, job.workflow_id);
       // What runs for somebody else is followed too, so that the list can say how far it is.
       if (!isOurs && job.state !== "running") continue;
@@ -248,10 +251,13 @@ export function createRunController(options: RunControllerOptions): RunControlle
 
   const sending = new Set<string>();
 
+  const sinksOf = (prompt: JsonObject, targets: readonly string[] | undefined): { prompt: JsonObject; targets?: readonly string[] } =>
+    targets === undefined ? { prompt } : withSinks(prompt, targets, workspace.getState().types);
+
   const send = async (tab: Tab, id: string, how: QueueOptions): Promise<void> => {
     const { prompt: whole, workflow } = await options.toPrompt(tab);
     const { front } = how;
-    const { prompt, targets } = how.targets === undefined ? { prompt: whole, targets: undefined } : withSinks(whole, how.targets, workspace.getState().types);
+    const { prompt, targets } = sinksOf(whole, how.targets);
     const previewMethod = how.previewMethod ?? options.previewMethod?.();
     sending.add(id);
     tracker.add(id, prompt, targets);
