@@ -28,6 +28,7 @@ import { createEstimates } from "../queue/estimate";
 import { createMemoryStore as createMemoryUse } from "../queue/memory";
 import { FIRST, readTemplate } from "../templates/templates";
 import type { Editor } from "./editor";
+import { loadTypes, refresh } from "./refresh";
 import { createRuns, runService } from "./running";
 import { createCanvasPort, followPointer, viewService } from "./ports";
 
@@ -91,14 +92,6 @@ async function openStore(ui: UiStore): Promise<DraftStore> {
   } catch (error) {
     ui.getState().setProblem(messageOf(error));
     return createMemoryStore();
-  }
-}
-
-async function loadTypes(client: Client, workspace: WorkspaceStore): Promise<void> {
-  try {
-    workspace.getState().setTypes(await client.nodeTypes());
-  } catch (error) {
-    notify(t("shell.noTypes"), { tone: "error", details: messageOf(error) });
   }
 }
 
@@ -167,9 +160,10 @@ function keep({ bench, workspace, drafts, runs, settings, ui }: Editor): void {
 function listen(editor: Editor, connection: Connection): void {
   const { workspace, client, settings, session, services } = editor;
   const versions = createVersionCheck(client);
+  let connections = 0;
   const opened = (): void => {
     workspace.getState().setConnected(true);
-    void refresh(editor, versions);
+    void refresh(editor, versions, ++connections > 1);
   };
   if (connection.isOpen()) opened();
   connection.listen((heard) => {
@@ -178,17 +172,6 @@ function listen(editor: Editor, connection: Connection): void {
   });
   void client.settings().then((data) => settings.getState().merge(data[SERVER_KEY]), () => undefined);
   listenToOthers(session, workspace, (path) => void services.files.openStored(path));
-}
-
-async function refresh({ client, workspace }: Editor, versions: ReturnType<typeof createVersionCheck>): Promise<void> {
-  if (workspace.getState().types.size === 0) await loadTypes(client, workspace);
-  try {
-    if (await versions.isOutdated()) {
-      notify(t("shell.newVersion"), { action: { label: t("shell.reload"), run: () => location.reload() } });
-    }
-  } catch {
-    // the line is gone again; the next connection asks again
-  }
 }
 
 function listenToOthers(session: Session, workspace: WorkspaceStore, open: (path: string) => void): void {
