@@ -14,6 +14,8 @@ export interface Journal {
   /** Begin to keep a document, as it is now. */
   watch(head: DraftHead, document: Document): void;
   changed(id: string, document: Document, change: Change): void;
+  /** Keep `document` from now on, whatever was heard of it before. */
+  rewrite(id: string, document: Document): void;
   setHead(id: string, patch: Partial<Omit<DraftHead, "id">>): void;
   headOf(id: string): DraftHead | undefined;
   /** Write now what is not written yet. */
@@ -93,6 +95,14 @@ export function createJournal(store: DraftStore, onHealth: (problem?: string) =>
       entry.document = document;
       entry.waiting.push({ sequence: ++entry.sequence, change });
       wake(DELAY_MS);
+    },
+    rewrite: (id, document) => {
+      const entry = watched.get(id);
+      if (entry === undefined) return;
+      entry.document = document;
+      entry.waiting = [];
+      entry.needs = "snapshot";
+      wake(0);
     },
     setHead: (id, patch) => {
       const entry = watched.get(id);

@@ -8,7 +8,6 @@ import { canRun, runCommand, type Dispatch } from "../../commands/dispatch";
 import { createFileService } from "../../commands/fileService";
 import { createFormats } from "../../commands/formats";
 import { onMac } from "../../commands/keys";
-import { withOwnTypes } from "../../model/own-types";
 import type { Formats, RunService, Services } from "../../commands/services";
 import { createCommands } from "../../commands/table";
 import { t } from "../../i18n";
@@ -31,6 +30,7 @@ import { createEstimates } from "../queue/estimate";
 import { createMemoryStore as createMemoryUse } from "../queue/memory";
 import { FIRST, readTemplate } from "../templates/templates";
 import type { Editor } from "./editor";
+import { loadTypes, refresh } from "./refresh";
 import { createRuns, runService } from "./running";
 import { createCanvasPort, followPointer, viewService } from "./ports";
 
@@ -104,14 +104,6 @@ async function openStore(client: Client, formats: Formats): Promise<DraftStore> 
   }
 }
 
-async function loadTypes(client: Client, workspace: WorkspaceStore): Promise<void> {
-  try {
-    workspace.getState().setTypes(withOwnTypes(await client.nodeTypes()));
-  } catch (error) {
-    notify(t("shell.noTypes"), { tone: "error", details: messageOf(error) });
-  }
-}
-
 /** What is in the address, else what was open, else the first template: ready to run. */
 async function openFirst({ workspace, services, ui, settings }: Editor): Promise<void> {
   try {
@@ -176,9 +168,10 @@ function keep({ bench, workspace, drafts, runs, settings, ui }: Editor): void {
 function listen(editor: Editor, connection: Connection): void {
   const { workspace, client, settings, session, services } = editor;
   const versions = createVersionCheck(client);
+  let connections = 0;
   const opened = (): void => {
     workspace.getState().setConnected(true);
-    void refresh(editor, versions);
+    void refresh(editor, versions, ++connections > 1);
     void editor.drafts.flush(); // what could not be sent meanwhile
   };
   if (connection.isOpen()) opened();
@@ -188,17 +181,6 @@ function listen(editor: Editor, connection: Connection): void {
   });
   void client.settings().then((data) => settings.getState().merge(data[SERVER_KEY]), () => undefined);
   listenToOthers(session, workspace, (path) => void services.files.openStored(path));
-}
-
-async function refresh({ client, workspace }: Editor, versions: ReturnType<typeof createVersionCheck>): Promise<void> {
-  if (workspace.getState().types.size === 0) await loadTypes(client, workspace);
-  try {
-    if (await versions.isOutdated()) {
-      notify(t("shell.newVersion"), { action: { label: t("shell.reload"), run: () => location.reload() } });
-    }
-  } catch {
-    // the line is gone again; the next connection asks again
-  }
 }
 
 function listenToOthers(session: Session, workspace: WorkspaceStore, open: (path: string) => void): void {

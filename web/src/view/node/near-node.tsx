@@ -20,6 +20,10 @@ import { Preview } from "./preview";
 import { ResizeGrip } from "./resize-grip";
 import { instanceType, useLevelId, useSlots, type Kind } from "./use-node";
 import "./node.css";
+import "./dots.css";
+import "./states.css";
+import "./others.css";
+import "./note.css";
 
 interface NearProps {
   readonly node: Node;
