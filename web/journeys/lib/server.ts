@@ -36,6 +36,7 @@ export class Server {
     prepare?.(server.base);
     if (!existsSync(join(server.base, "models"))) symlinkSync(join(ROOT, "models"), join(server.base, "models"));
     await server.up(...options);
+    await server.get("/object_info"); // a server that has just begun takes seconds for the first answer
     return server;
   }
 
@@ -59,7 +60,7 @@ export class Server {
     let said = "";
     this.#port = await new Promise<number>((found, failed) => {
       const late = setTimeout(() => failed(new Error(`no server after ${START_MS} ms: ${this.log}`)), START_MS);
-      child.stdout.on("data", (data: Buffer) => {
+      child.stdout?.on("data", (data: Buffer) => {
         said += data.toString();
         const port = /http:\/\/[^/\s]+:(\d+)/.exec(said)?.[1];
         if (port !== undefined) {
