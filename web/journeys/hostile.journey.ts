@@ -163,6 +163,7 @@ test("the page's policy allows no script and no style that is written into it, a
 
 test("a page of another site can neither queue, nor listen, nor read", async () => {
   const { browser, server } = at;
+  const ranBefore = Object.keys(await server.get<object>("/history"));
   const other: Http = createServer((_, answer) => answer.setHeader("content-type", "text/html").end("<!doctype html><title>other</title><p>x</p>"));
   await new Promise<void>((resolve) => other.listen(0, "127.0.0.1", resolve));
   const { port } = other.address() as AddressInfo;
@@ -225,7 +226,7 @@ test("a page of another site can neither queue, nor listen, nor read", async () 
     expect(inner === undefined || (await inner.locator("#app, .shell").count()) === 0).toBe(true);
   }
   expect(await server.get("/queue")).toEqual({ queue_running: [], queue_pending: [] });
-  expect(await server.get("/history")).toEqual({});
+  expect(Object.keys(await server.get<object>("/history"))).toEqual(ranBefore);
   await context.close();
   await new Promise((resolve) => other.close(resolve));
 });

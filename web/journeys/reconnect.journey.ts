@@ -10,7 +10,7 @@ const at = desk();
 async function longRun(editor: Editor, steps: number): Promise<void> {
   await editor.number(editor.node("KSampler"), "steps", String(steps));
   await editor.runButton.click();
-  await editor.node("KSampler").getByRole("progressbar").waitFor();
+  await editor.node("KSampler").getByRole("progressbar").waitFor({ timeout: 60_000 });
 }
 
 const works = (editor: Editor) => editor.page.getByRole("progressbar", { name: "Progress of the run" });

@@ -31,7 +31,7 @@ export function keyboardJourneys({ open }: Desk): void {
     await page.keyboard.press("Enter");
     await page.getByRole("complementary", { name: "Files" }).getByRole("searchbox").waitFor();
     await until(editor, "Tab", /^Search templates$/);
-    await page.keyboard.type("invert");
+    await page.keyboard.type("invert image");
     await until(editor, "Tab", /^Invert a picture/);
     await page.keyboard.press("Enter");
     await expect.poll(() => editor.title()).toBe("Invert a picture");
@@ -57,7 +57,7 @@ export function keyboardJourneys({ open }: Desk): void {
     await outline.getByRole("button", { name: /^Save Image/ }).waitFor();
     // From anywhere in the list, Insert goes to where nodes are added.
     await until(editor, "Tab", /^Add a node$/);
-    await page.keyboard.type("invert");
+    await page.keyboard.type("invert image");
     await outline.getByRole("option", { name: /^Invert Image/ }).waitFor();
     await page.keyboard.press("Enter");
     await expect.poll(() => focused(editor)).toMatch(/^Invert Image #/);

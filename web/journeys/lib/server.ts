@@ -36,6 +36,7 @@ export class Server {
     prepare?.(server.base);
     if (!existsSync(join(server.base, "models"))) symlinkSync(join(ROOT, "models"), join(server.base, "models"));
     await server.up(...options);
+    await server.get("/object_info"); // a server that has just begun takes seconds for the first answer
     return server;
   }
 
