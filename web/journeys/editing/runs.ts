@@ -24,6 +24,7 @@ export function runsJourneys({ open }: Desk): void {
 
     const choice = editor.field(sampler, "sampler_name");
     await expect.poll(() => choice.getAttribute("aria-invalid")).toBe("true");
+    await expect.poll(() => sampler.getByRole("note").count()).toBe(2);
     const said = await sampler.getByRole("note").allInnerTexts();
     expect(said.join("\n")).toContain("KSampler has no choice “eulr”. Did you mean “euler”?");
     expect(said.join("\n")).toMatch(/Value: eulr · allowed: euler, /);
