@@ -9,6 +9,8 @@ from typing import Generic, TypeVar
 import torch
 from torch import nn
 
+from engine.memory.casting import compute_in, computes_in
+
 Net = TypeVar("Net", bound=nn.Module)
 
 
@@ -21,8 +23,8 @@ class ModelHandle(Generic[Net]):
 
     @property
     def dtype(self) -> torch.dtype:
-        """The type the net computes in."""
-        return next(self._net.parameters()).dtype
+        """The type the net computes in; its weights may lie in narrower ones."""
+        return computes_in(self._net)
 
     @property
     def nbytes(self) -> int:
@@ -31,7 +33,7 @@ class ModelHandle(Generic[Net]):
 
     def widen(self) -> None:
         """Compute in float32 from now on."""
-        self._net.float()
+        compute_in(self._net, torch.float32)
 
     def weights(self) -> dict[str, nn.Parameter]:
         """Every parameter by its name, wherever it rests."""

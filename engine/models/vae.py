@@ -15,7 +15,6 @@ from engine.models.nets.autoencoder import Autoencoder
 from engine.models.nets.tiny_autoencoder import PixelSpace, TinyAutoencoder
 from engine.tensors.values import Image
 
-
 Net: TypeAlias = Autoencoder | TinyAutoencoder | PixelSpace
 
 
