@@ -2,9 +2,9 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-SOURCES := main.py engine nodes custom_nodes/example training bench tests
+SOURCES := main.py engine nodes custom_nodes/example training bench tests web/build.py web/scripts
 
-.PHONY: run editor test gates unit test-slow test-long bench format clean
+.PHONY: run editor test gates unit journeys test-slow test-long bench format clean
 
 run: $(VENV)/.run-stamp
 	@$(BIN)/python main.py run workflows/text_to_image.json
@@ -17,7 +17,7 @@ run: $(VENV)/.run-stamp
 editor: $(VENV)/bin/python
 	$(BIN)/python web/build.py
 
-test: gates unit
+test: gates unit journeys
 
 gates: $(VENV)/.test-stamp
 	$(BIN)/ruff format --check $(SOURCES)
@@ -30,6 +30,10 @@ gates: $(VENV)/.test-stamp
 
 unit: $(VENV)/.test-stamp tests/clients/node_modules/.stamp
 	$(BIN)/python -m pytest -W error
+
+# People's ways through the editor, in Chromium, against a real server with the demo model.
+journeys: $(VENV)/.test-stamp
+	$(BIN)/python web/build.py journeys
 
 test-slow: $(VENV)/.test-stamp
 	$(BIN)/python -m pytest -W error -m slow

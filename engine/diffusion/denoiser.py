@@ -7,6 +7,7 @@ many may share one net.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
@@ -27,6 +28,7 @@ from engine.models.latent_rgb import fitted_map
 from engine.models.nets.activations import row_bytes
 from engine.models.nets.patches import Patch
 from engine.models.nets.unet import UNet
+from engine.tensors.rows import Rows
 from engine.tensors.values import Latent
 
 __all__ = ["Denoiser", "LatentFormat", "denoiser_of"]
@@ -95,10 +97,12 @@ class Denoiser:
         tokens: Tensor,
         vector: Tensor | None = None,
         channels: Tensor | None = None,
+        rows: Rows | None = None,
     ) -> Tensor:
         """The denoised estimate of scaled latents `x` `(B, C, h, w)` at `sigma`, for token states `(B, T, D)`.
 
         `vector` `(B, V)` and more `channels` `(B, C', h, w)` of the latent go into nets that take them, see `extras`.
+        `rows` says what each row is about; None: each is a sample, on the whole canvas, and to be painted.
         Raises `MissingExtraError` for widths that the net does not take.
         """
         time = self.levels.timestep(sigma)
@@ -113,11 +117,18 @@ class Denoiser:
             inputs = [entering, timesteps.to(device), tokens.to(device, dtype)]
             if vector is not None:
                 inputs.append(vector.to(device, dtype) if vector.is_floating_point() else vector.to(device))
-            options: dict[str, Any] = {"patches": self.patches, "sigma": sigma} if self.patches else {}
+            options: dict[str, Any] = {}
+            if self.patches:
+                options = {"patches": self.patches, "sigma": sigma, "rows": rows}
             if self.embedded_scale is not None:
                 options["guidance"] = torch.full((len(x),), self.embedded_scale, device=device)
-            predicted: Tensor = self.budget.called(net, inputs, row_bytes, options).to(x)
+            predicted: Tensor = self.budget.called(net, inputs, self._row_bytes, options).to(x)
         return self.prediction.denoised(x, predicted, sigma, time)
+
+    def _row_bytes(self, net: UNet, inputs: Sequence[Tensor]) -> int:
+        """Bytes of one row of `inputs` on its way through the net, and of what patches keep for it."""
+        kept = sum(patch.row_numbers(net, inputs[0]) for patch in self.patches)
+        return row_bytes(net, inputs) + kept * inputs[0].itemsize
 
 
 def denoiser_of(checkpoint: Checkpoint) -> Denoiser:

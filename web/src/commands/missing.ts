@@ -5,6 +5,7 @@ import { isArray, isObject, type Json, type JsonObject } from "../model/json";
 import { all, type Change } from "../model/changes";
 import { setValue } from "../model/edit/nodes";
 import { levelId } from "../model/ids";
+import { inputsOf } from "../model/inputs";
 import type { NodeTypes } from "../model/types";
 import type { MissingReport } from "../state/ui";
 
@@ -44,7 +45,8 @@ interface Absent {
 }
 
 function absentFiles(node: Node, types: NodeTypes): Absent[] {
-  return (types.get(node.type)?.inputs ?? []).flatMap((input) => {
+  const type = types.get(node.type);
+  return (type === undefined ? [] : inputsOf(type, node.values)).flatMap((input) => {
     const value = node.values[input.name];
     if (input.widget?.kind !== "choice" || typeof value !== "string" || !FILE.test(value)) return [];
     if (input.widget.options.includes(value)) return [];

@@ -2,6 +2,7 @@
 
 import type { Json, JsonObject } from "./json";
 import { isArray, isObject } from "./json";
+import { omit } from "./edit/omit";
 
 export interface IntWidget {
   readonly kind: "int";
@@ -44,8 +45,22 @@ export interface OtherWidget {
 }
 export type Widget = IntWidget | FloatWidget | TextWidget | SwitchWidget | ChoiceWidget | OtherWidget;
 
+/** An input stands for as many as are linked: the first `min` must be given, and there are no more than `parts`. */
+export interface Growth {
+  readonly min: number;
+  readonly parts: readonly InputType[];
+}
+
+/** One choice, and the inputs that it brings, under their full names. */
+export interface Variant {
+  readonly key: Json;
+  readonly inputs: readonly InputType[];
+}
+
 export interface InputType {
   readonly name: string;
+  /** What people read, if it is not the name: `width` of `resize_type.width`. */
+  readonly label?: string;
   /** `MODEL`, `*`, or a comma list that means any of these. */
   readonly type: string;
   readonly required: boolean;
@@ -54,11 +69,18 @@ export interface InputType {
   readonly lazy: boolean;
   readonly tooltip?: string;
   readonly options: JsonObject;
+  /** Inputs and outputs of a node that name the same have one type at run time, one of those of `type`. */
+  readonly match?: string;
+  /** It is not given itself, its parts are: `images.image0`, `images.image1`. */
+  readonly growth?: Growth;
+  /** Beside the choice that is made here the inputs of the chosen variant are given: `resize_type.width`. */
+  readonly variants?: readonly Variant[];
 }
 
 export interface OutputType {
   readonly name: string;
   readonly type: string;
+  readonly match?: string;
   readonly isList: boolean;
   readonly tooltip?: string;
 }
@@ -76,6 +98,13 @@ export interface NodeType {
   readonly experimental: boolean;
 }
 
+/** What the server calls the types of such inputs. */
+const GROWN = "COMFY_AUTOGROW_V3";
+const VARIANT = "COMFY_DYNAMICCOMBO_V3";
+const MATCHED = "COMFY_MATCHTYPE_V3";
+/** More inputs of one kind than any node has; what a server says beyond that is a mistake. */
+const MOST_GROWN = 1000;
+
 export type NodeTypes = ReadonlyMap<string, NodeType>;
 
 /** The node types in an answer of `/object_info`; entries that make no sense are left out. */
@@ -88,28 +117,36 @@ export function readNodeTypes(data: Json): NodeTypes {
 }
 
 function readNodeType(name: string, data: JsonObject): NodeType {
-  const sections = isObject(data["input"]) ? data["input"] : {};
+  const inputs = readSections(data["input"]);
   return {
     name,
     title: text(data["display_name"]) || name,
     description: text(data["description"]),
     category: text(data["category"]),
     pack: text(data["python_module"]),
-    inputs: [...readInputs(sections["required"], true), ...readInputs(sections["optional"], false)],
-    outputs: readOutputs(data),
+    inputs,
+    outputs: readOutputs(data, inputs),
     isOutput: data["output_node"] === true,
     deprecated: data["deprecated"] === true,
     experimental: data["experimental"] === true,
   };
 }
 
-function readInputs(section: Json | undefined, required: boolean): InputType[] {
+/** The inputs of a node, or those that stand under another input, whose name `owner` they begin with. */
+function readSections(data: Json | undefined, owner = ""): InputType[] {
+  const sections = isObject(data) ? data : {};
+  return [...readInputs(sections["required"], true, owner), ...readInputs(sections["optional"], false, owner)];
+}
+
+function readInputs(section: Json | undefined, required: boolean, owner: string): InputType[] {
   if (!isObject(section)) return [];
-  return Object.entries(section).flatMap(([name, config]) => {
+  return Object.entries(section).flatMap(([label, config]) => {
     if (!isArray(config) || config.length === 0) return [];
     const options = isObject(config[1]) ? config[1] : {};
     const declared = config[0] ?? null;
-    const widget = options["forceInput"] === true ? undefined : readWidget(declared, options, name);
+    const name = owner + label;
+    const own = readOwn(name, declared, options);
+    const widget = options["forceInput"] === true ? undefined : (own.widget ?? readWidget(declared, options, name));
     const tooltip = text(options["tooltip"]);
     const input: InputType = {
       name,
@@ -118,11 +155,34 @@ function readInputs(section: Json | undefined, required: boolean): InputType[] {
       advanced: options["advanced"] === true,
       lazy: options["lazy"] === true,
       options,
-      ...(widget === undefined ? {} : { widget }),
+      ...(owner === "" ? {} : { label }),
       ...(tooltip === "" ? {} : { tooltip }),
+      ...own,
+      ...(widget === undefined ? {} : { widget }),
     };
     return [input];
   });
+}
+
+/** Inputs that stand for others, and such as have the type of others. */
+function readOwn(name: string, type: Json, options: JsonObject): Partial<InputType> {
+  const template = isObject(options["template"]) ? options["template"] : {};
+  if (type === MATCHED) return { type: text(template["allowed_types"]) || "*", match: text(template["template_id"]) };
+  if (type === GROWN) return { growth: readGrowth(name, template) };
+  if (type !== VARIANT) return {};
+  const listed = isArray(options["options"]) ? options["options"].filter(isObject) : [];
+  const variants = listed.map((one): Variant => ({ key: one["key"] ?? null, inputs: readSections(one["inputs"], `${name}.`) }));
+  return { variants, widget: readChoice(variants.map(({ key }) => key), options) };
+}
+
+function readGrowth(name: string, template: JsonObject): Growth {
+  const min = number(template["min"], 0);
+  const [inner] = readSections(template["input"]);
+  if (inner === undefined) return { min, parts: [] };
+  const socket = omit(inner, "widget");
+  const count = Math.min(number(template["max"], 1), MOST_GROWN);
+  const labels = Array.from({ length: count }, (_one, place) => `${text(template["prefix"])}${place}`);
+  return { min, parts: labels.map((label, place) => ({ ...socket, name: `${name}.${label}`, label, required: place < min })) };
 }
 
 function readWidget(type: Json, options: JsonObject, name: string): Widget | undefined {
@@ -169,17 +229,27 @@ function readChoice(listed: Json | undefined, options: JsonObject): ChoiceWidget
   return { kind: "choice", options: choices, default: fallback, ...(upload === undefined ? {} : { upload }) };
 }
 
-function readOutputs(data: JsonObject): OutputType[] {
-  const [types, names, lists, tips] = ["output", "output_name", "output_is_list", "output_tooltips"].map((key) =>
-    isArray(data[key]) ? data[key] : [],
-  );
-  return (types ?? []).map((type, place) => {
-    const shown = typeof type === "string" ? type : "COMBO";
+function readOutputs(data: JsonObject, inputs: readonly InputType[]): OutputType[] {
+  const keys = ["output", "output_name", "output_is_list", "output_tooltips", "output_matchtypes"];
+  const [types, names, lists, tips, matches] = keys.map((key) => (isArray(data[key]) ? data[key] : []));
+  return (types ?? []).map((declared, place) => {
+    const match = text(matches?.[place]);
+    const type = match === "" ? (typeof declared === "string" ? declared : "COMBO") : typeOfMatch(match, inputs);
     const tooltip = text(tips?.[place]);
-    const output = { name: text(names?.[place]) || shown, type: shown, isList: lists?.[place] === true };
-    return tooltip === "" ? output : { ...output, tooltip };
+    const output = { name: text(names?.[place]) || type, type, isList: lists?.[place] === true };
+    return { ...output, ...(match === "" ? {} : { match }), ...(tooltip === "" ? {} : { tooltip }) };
   });
 }
+
+/** An input with all that may be given in its place or beside it. */
+export const withParts = (input: InputType): readonly InputType[] => [
+  input,
+  ...(input.growth?.parts ?? []),
+  ...(input.variants ?? []).flatMap((variant) => variant.inputs.flatMap(withParts)),
+];
+
+const typeOfMatch = (match: string, inputs: readonly InputType[]): string =>
+  inputs.flatMap(withParts).find((input) => input.match === match)?.type ?? "*";
 
 /** Whether an output of one type may feed an input of another: case-blind, `*` fits all, comma lists by intersection. */
 export function fits(given: string, wanted: string): boolean {

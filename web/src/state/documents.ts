@@ -41,13 +41,21 @@ export type DocumentStore = StoreApi<DocumentState>;
 /** Hears every change that was applied, in order: the draft journal, the autosave. */
 export type ChangeListener = (document: Document, change: Change | "undo" | "redo") => void;
 
-export function createDocumentStore(document: Document, heard: ChangeListener = () => undefined): DocumentStore {
+/** What a change becomes before it is applied: what must follow from it is part of it. */
+export type Settle = (document: Document, change: Change) => Change;
+
+export function createDocumentStore(
+  document: Document,
+  heard: ChangeListener = () => undefined,
+  settle: Settle = (_, change) => change,
+): DocumentStore {
   return createStore<DocumentState>()((set, get) => ({
     document,
     history: NO_HISTORY,
     path: [ROOT],
     selection: NOTHING_SELECTED,
-    edit: (change, name, gesture) => {
+    edit: (asked, name, gesture) => {
+      const change = settle(get().document, asked);
       set(edit(get(), change, name, gesture));
       heard(get().document, change);
     },

@@ -2,7 +2,8 @@
 
 import type { Change } from "../model/changes";
 import type { Document } from "../model/document";
-import { createDocumentStore } from "./documents";
+import { settled } from "../model/edit/settle";
+import { createDocumentStore, type ChangeListener, type Settle } from "./documents";
 import { replay, type DraftHead, type DraftStore, type StoredDraft } from "./drafts";
 import { createJournal, type Journal } from "./journal";
 import { createRunsStore } from "./runs";
@@ -57,7 +58,8 @@ export function createWorkbench({ workspace, store, session, onHealth }: Workben
   const tabOf = (id: string): Tab | undefined => workspace.getState().tabs.find((tab) => tab.id === id);
 
   const make = (id: string, opening: Opening): Tab => {
-    const document = createDocumentStore(opening.document, (now, change) => {
+    const settle: Settle = (now, change) => settled(now, change, workspace.getState().types);
+    const heard: ChangeListener = (now, change) => {
       journal.changed(id, now, applied(change));
       const tab = tabOf(id);
       if (tab === undefined) return;
@@ -65,8 +67,9 @@ export function createWorkbench({ workspace, store, session, onHealth }: Workben
         workspace.getState().patch(id, { unsaved: true });
         journal.setHead(id, { unsaved: true });
       }
-      for (const heard of listeners) heard(tab);
-    });
+      for (const listener of listeners) listener(tab);
+    };
+    const document = createDocumentStore(opening.document, heard, settle);
     /** What undo and redo did to the document, as a change; the history holds it by then. */
     const applied = (change: Change | "undo" | "redo"): Change => {
       if (change !== "undo" && change !== "redo") return change;

@@ -4,6 +4,7 @@
 import type { Node as FlowNode } from "@xyflow/react";
 import type { Document, Level, Node, Point, Size } from "../model/document";
 import { drawnSize, type Box } from "../model/edit/size";
+import { slotsOf, type Slots } from "../model/edit/slots";
 import { INPUTS, OUTPUTS } from "../model/ids";
 import type { NodeTypes } from "../model/types";
 import type { Selection } from "../state/documents";
@@ -67,19 +68,18 @@ export function* shapesOf(stage: Stage): Generator<Shape> {
 }
 
 interface Sized {
-  readonly types: NodeTypes;
+  readonly slots: Slots;
   readonly row: number;
-  readonly inner: Level | undefined;
   readonly size: Size;
 }
 const sizes = new WeakMap<Node, Sized>();
 
 function sizeOf({ document, types, row }: Stage, node: Node): Size {
-  const inner = document.levels.get(node.type as Level["id"]);
+  const slots = slotsOf(document, node, types);
   const known = sizes.get(node);
-  if (known !== undefined && known.types === types && known.row === row && known.inner === inner) return known.size;
+  if (known?.slots === slots && known.row === row) return known.size;
   const size = drawnSize(document, node, types, row);
-  sizes.set(node, { types, row, inner, size });
+  sizes.set(node, { slots, row, size });
   return size;
 }
 

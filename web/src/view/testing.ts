@@ -2,6 +2,7 @@
 
 import type { Document } from "../model/document";
 import { TYPES } from "../model/edit/testing";
+import { settled } from "../model/edit/settle";
 import { createDocumentStore, type DocumentStore } from "../state/documents";
 import { createWorkspaceStore } from "../state/workspace";
 import type { Camera } from "./camera";
@@ -26,7 +27,7 @@ export const stillCamera: Camera = {
 };
 
 export function controllerOf(document: Document): { readonly controller: Controller; readonly documents: DocumentStore } {
-  const documents = createDocumentStore(document);
+  const documents = createDocumentStore(document, undefined, (now, change) => settled(now, change, TYPES));
   const workspace = createWorkspaceStore();
   workspace.getState().setTypes(TYPES);
   return { documents, controller: createController(documents, workspace, createViewStore(), stillCamera) };

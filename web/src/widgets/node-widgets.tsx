@@ -3,7 +3,8 @@
 import { ChevronDown, ChevronRight } from "lucide-react";
 import { memo, useState, type MouseEvent, type ReactNode } from "react";
 import type { Level } from "../model/document";
-import type { NodeId } from "../model/ids";
+import type { LevelId, NodeId } from "../model/ids";
+import { inputsOf, isDynamic } from "../model/inputs";
 import { writeJson, type Json } from "../model/json";
 import type { InputType, NodeType, Widget } from "../model/types";
 import { useDocument, useDocumentStore, useErrorsOf } from "../state/context";
@@ -15,6 +16,8 @@ import "./widgets.css";
 
 export interface NodeWidgetsProps extends WidgetPlace {
   readonly type: NodeType;
+  /** Show these alone, with what their choices bring, and fold none. */
+  readonly only?: ReadonlySet<string>;
   /** Draws the socket of an input; it is put into the row, which is the origin of its position. */
   readonly socket?: (input: InputType) => ReactNode;
 }
@@ -28,10 +31,10 @@ interface MenuState {
   readonly y: number;
 }
 
-export const NodeWidgets = memo(function NodeWidgets({ level, node, type, serverId, socket }: NodeWidgetsProps): React.JSX.Element | null {
+export const NodeWidgets = memo(function NodeWidgets({ level, node, type, only, serverId, socket }: NodeWidgetsProps): React.JSX.Element | null {
   const [menu, setMenu] = useState<MenuState>();
-  const inputs = type.inputs.filter(hasWidget);
-  const advanced = inputs.filter((input) => input.advanced);
+  const inputs = useFields(level, node, type).filter(({ name }) => only === undefined || isAmong(only, name));
+  const advanced = only === undefined ? inputs.filter((input) => input.advanced) : [];
   const place = { level, node, serverId };
   if (inputs.length === 0) return null;
 
@@ -48,7 +51,7 @@ export const NodeWidgets = memo(function NodeWidgets({ level, node, type, server
   return (
     <div className="w-widgets" onContextMenu={opened}>
       {inputs
-        .filter((input) => !input.advanced)
+        .filter((input) => !advanced.includes(input))
         .map((input) => (
           <WidgetRow key={input.name} {...place} input={input} widget={input.widget} socket={socket} />
         ))}
@@ -57,6 +60,18 @@ export const NodeWidgets = memo(function NodeWidgets({ level, node, type, server
     </div>
   );
 });
+
+const NO_VALUES: Readonly<Record<string, Json>> = {};
+
+/** The fields of a node; those that a choice brings stand below it. */
+function useFields(level: LevelId, node: NodeId, type: NodeType): readonly WidgetInput[] {
+  const dynamic = isDynamic(type);
+  const values = useDocument((state) => (dynamic ? nodeIn(state, level, node)?.values : undefined));
+  return inputsOf(type, values ?? NO_VALUES).filter(hasWidget);
+}
+
+const isAmong = (names: ReadonlySet<string>, name: string): boolean =>
+  names.has(name) || name.split(".").some((_, place, parts) => place > 0 && names.has(parts.slice(0, place).join(".")));
 
 interface AdvancedProps extends WidgetPlace {
   readonly inputs: readonly WidgetInput[];

@@ -41,7 +41,7 @@ export const nodeIn = (state: DocumentState, level: LevelId, node: NodeId): Node
 
 export const labelOf = (input: InputType): string => {
   const label = input.options["display_name"];
-  return typeof label === "string" && label !== "" ? label : input.name;
+  return typeof label === "string" && label !== "" ? label : (input.label ?? input.name);
 };
 
 export const WidgetRow = memo(function WidgetRow(props: WidgetRowProps): React.JSX.Element {

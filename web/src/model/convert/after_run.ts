@@ -6,6 +6,7 @@ import type { Json } from "../json";
 import { isControlled, PRIMITIVE, portWidgets } from "../formats/workflow/layouts";
 import { wiringOf } from "../formats/workflow/slots";
 import { levelId } from "../ids";
+import { inputNamed } from "../inputs";
 import type { InputType, IntWidget, NodeTypes } from "../types";
 import { same } from "../formats/shape";
 import type { Random } from "./text";
@@ -39,11 +40,11 @@ function inputOf(document: Document, level: Level, node: Node, name: string, typ
   if (node.type === PRIMITIVE) {
     const [first] = [...(wiringOf(level).outOf.get(node.id)?.values() ?? [])].flat();
     const target = first === undefined ? undefined : level.nodes.get(first.to.node);
-    return types.get(target?.type ?? "")?.inputs.find((input) => input.name === first?.to.slot);
+    return inputNamed(types.get(target?.type ?? ""), first?.to.slot ?? "", target?.values);
   }
   const promoted = portWidgets(document.levels, levelId(node.type), types).get(name);
   if (promoted !== undefined) return promoted === "unknown" ? undefined : promoted;
-  const input = types.get(node.type)?.inputs.find((item) => item.name === name);
+  const input = inputNamed(types.get(node.type), name, node.values);
   return input !== undefined && isControlled(input) ? input : undefined;
 }
 

@@ -7,26 +7,24 @@ import { layoutOf } from "../formats/workflow/layouts";
 import { named } from "../formats/workflow/read_node";
 import { MODES, NAMED } from "../formats/workflow/values";
 import { objectOf, saidName } from "../formats/shape";
-import type { NodeType, NodeTypes } from "../types";
+import { inputsOf } from "../inputs";
+import type { NodeTypes } from "../types";
 
 export function valuesOf(node: Node, document: Document, types: NodeTypes): Map<string, Json> {
   const type = document.levels.has(levelId(node.type)) ? undefined : types.get(node.type);
   if (type === undefined) return valuesOfUnknown(node);
   const saved = node.unnamedValues === undefined ? node : named(node, layoutOf(node, document.levels, types));
   const values = new Map<string, Json>();
-  for (const [name, value] of Object.entries(saved.values)) if (value !== null && takes(type, name)) values.set(name, value);
-  for (const input of type.inputs) {
+  const inputs = inputsOf(type, saved.values);
+  const fields = new Set(inputs.flatMap(({ name, widget }) => (widget === undefined ? [] : [name])));
+  // A type that declares no input takes whatever there is.
+  const takes = (name: string): boolean => fields.has(name) || inputs.length === 0;
+  for (const [name, value] of Object.entries(saved.values)) if (value !== null && takes(name)) values.set(name, value);
+  for (const input of inputs) {
     if (input.widget === undefined || values.has(input.name) || input.widget.default === null) continue;
     values.set(input.name, input.widget.default);
   }
   return values;
-}
-
-/** Inputs that grow (`images.image0`) are not in the definition; a type that declares none takes whatever there is. */
-function takes(type: NodeType, name: string): boolean {
-  if (type.inputs.length === 0) return true;
-  const owner = name.split(".", 1)[0];
-  return type.inputs.some((input) => (input.name === name ? input.widget !== undefined : input.name === owner));
 }
 
 /** Of a node of unknown type whatever the file itself gives a name to. */

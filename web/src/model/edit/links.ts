@@ -14,8 +14,17 @@ import { slotAt, slotsAt, type ShownSlot, type Side } from "./slots";
 
 export const other = (side: Side): Side => (side === "input" ? "output" : "input");
 
+/** What an input may be linked to. */
+const takenBy = (slot: ShownSlot): string => slot.takes ?? slot.type;
+
 /** A key under which an end can be looked up in a set. */
 export const endKey = (side: Side, node: NodeId, slot: string): string => `${side}\n${node}\n${slot}`;
+
+/** What a link carries: of an output whose type follows from other links it is not what it was when it was made. */
+export function carried(document: Document, level: Level, link: Link, types: NodeTypes): string {
+  const type = slotAt(document, level, link.from, "output", types)?.type;
+  return type === undefined || type === "*" ? link.type : type;
+}
 
 /** The ends that a link starting at `end` may lead to, as keys: types fit, and no loop would close. */
 export function validTargets(document: Document, level: Level, end: End, side: Side, types: NodeTypes): Set<string> {
@@ -28,7 +37,7 @@ export function validTargets(document: Document, level: Level, end: End, side: S
   for (const id of [...level.nodes.keys(), ...(level.definition === undefined ? [] : [INPUTS, OUTPUTS])]) {
     if (barred.has(id)) continue;
     for (const slot of slotsAt(document, level, id, wanted, types)) {
-      const [given, taken] = side === "output" ? [start.type, slot.type] : [slot.type, start.type];
+      const [given, taken] = side === "output" ? [start.type, takenBy(slot)] : [slot.type, takenBy(start)];
       if (fits(given, taken)) found.add(endKey(wanted, id, slot.name));
     }
   }
@@ -45,9 +54,9 @@ export function fittingSlot(
   types: NodeTypes,
 ): ShownSlot | undefined {
   const fitting = slotsAt(document, level, node, side, types).filter((slot) =>
-    side === "input" ? fits(type, slot.type) : fits(slot.type, type),
+    side === "input" ? fits(type, takenBy(slot)) : fits(slot.type, type),
   );
-  const exact = fitting.filter((slot) => slot.type === type);
+  const exact = fitting.filter((slot) => takenBy(slot) === type);
   const free = (slot: ShownSlot): boolean => side === "output" || linkTo(level, { node, slot: slot.name }) === undefined;
   const sockets = (slots: readonly ShownSlot[]): ShownSlot[] => slots.filter((slot) => slot.widget === undefined);
   return (

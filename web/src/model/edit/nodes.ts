@@ -5,13 +5,14 @@ import type { AfterRun, Document, End, Level, Link, Mode, Node, Point, Size } fr
 import type { FrameId, LinkId, NodeId, RerouteId } from "../ids";
 import type { Json } from "../json";
 import type { NodeType, NodeTypes } from "../types";
+import { inputsOf } from "../inputs";
 import { all } from "../changes";
 import { fits } from "../types";
 import { freeIds } from "./free";
 import { linksAround } from "./graph";
 import { disconnect } from "./links";
 import { pruneReroutes, removeReroutes } from "./reroutes";
-import { drawnSize, estimateSize, MIN_WIDTH } from "./size";
+import { estimateSize, MIN_WIDTH, neededSize } from "./size";
 import { slotsOf } from "./slots";
 
 export const patchNode = (level: Level, id: NodeId, patch: NodePatch): Change => ({ kind: "patch-node", level: level.id, id, patch });
@@ -35,7 +36,7 @@ export const present = (level: Level, ids: Iterable<NodeId>): Node[] =>
 export function newNode(id: NodeId, type: NodeType, position: Point): Node {
   const values: Record<string, Json> = {};
   const control: Record<string, AfterRun> = {};
-  for (const { name, widget } of type.inputs) {
+  for (const { name, widget } of inputsOf(type, {})) {
     if (widget === undefined) continue;
     values[name] = widget.default;
     if (widget.kind === "int" && widget.controlled) control[name] = "randomize";
@@ -185,6 +186,5 @@ export const resize = (level: Level, id: NodeId, size: Size): Change =>
 export function fitNode(document: Document, level: Level, id: NodeId, types: NodeTypes): Change | undefined {
   const node = level.nodes.get(id);
   if (node === undefined) return undefined;
-  const size = drawnSize(document, { ...node, collapsed: false, size: { ...node.size, height: 0 } }, types);
-  return patchNode(level, id, { size });
+  return patchNode(level, id, { size: neededSize(document, node, types) });
 }

@@ -1,6 +1,7 @@
 // Finding node types by a few letters. Our own ranking, the same for everybody: an exact prefix is never outranked.
 
 import type { NodeType } from "../types";
+import { everyInput } from "../inputs";
 import { fits } from "../types";
 
 export interface Query {
@@ -61,7 +62,7 @@ export function search(types: Iterable<NodeType>, text: string, uses: Uses = NO_
 function passes(type: NodeType, query: Query): boolean {
   const lower = type.category.toLowerCase();
   return (
-    query.takes.every((wanted) => type.inputs.some((input) => fits(wanted, input.type) && (input.type !== "*" || wanted === "*"))) &&
+    query.takes.every((wanted) => everyInput(type).some((input) => fits(wanted, input.type) && (input.type !== "*" || wanted === "*"))) &&
     query.gives.every((wanted) => type.outputs.some((output) => fits(output.type, wanted))) &&
     query.categories.every((wanted) => lower.includes(wanted.toLowerCase()))
   );
@@ -110,7 +111,7 @@ function matchInside(lower: string, words: string): number {
 
 function matchRest(type: NodeType, words: string): number {
   const parts = words.split(/\s+/);
-  const places = [type.category, type.description, type.pack, ...type.inputs.map((input) => input.type), ...type.outputs.map((output) => output.type)];
+  const places = [type.category, type.description, type.pack, ...everyInput(type).map((input) => input.type), ...type.outputs.map((output) => output.type)];
   const text = [type.title, type.name, ...places].join(" ").toLowerCase();
   const starts = splitWords(text);
   return parts.every((part) => starts.some((word) => word.startsWith(part))) ? OTHER : 0;

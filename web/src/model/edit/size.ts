@@ -52,10 +52,17 @@ const up = (value: number): number => Math.ceil(value / SNAP) * SNAP;
 
 /** The size at which a node is drawn: its own, but never too small for what it shows. */
 export function drawnSize(document: Document, node: Node, types: NodeTypes, row = ROW): Size {
-  const width = Math.max(node.size.width, 64);
-  if (node.type === "Reroute") return { width: Math.max(48, Math.min(width, 96)), height: HEAD };
-  if (node.collapsed) return { width: Math.min(width, NEW_WIDTH), height: HEAD };
-  return { width, height: Math.max(node.size.height, contentHeight(slotsOf(document, node, types), row)) };
+  if (node.collapsed && node.type !== "Reroute") return { width: Math.min(widthOf(node), NEW_WIDTH), height: HEAD };
+  const { width, height } = neededSize(document, node, types, row);
+  return { width, height: node.type === "Reroute" ? height : Math.max(node.size.height, height) };
+}
+
+const widthOf = (node: Node): number => Math.max(node.size.width, 64);
+
+/** The size of a node that is as high as its content. */
+export function neededSize(document: Document, node: Node, types: NodeTypes, row = ROW): Size {
+  if (node.type === "Reroute") return { width: Math.max(48, Math.min(widthOf(node), 96)), height: HEAD };
+  return { width: widthOf(node), height: contentHeight(slotsOf(document, node, types), row) };
 }
 
 export const boxOf = (document: Document, node: Node, types: NodeTypes): Box => ({

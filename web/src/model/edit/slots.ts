@@ -1,16 +1,22 @@
 // The slots that a node shows: those of its type, then those that only its file has. Instances show their level's ports.
 
 import type { Document, Level, Node, Port, Slot } from "../document";
-import type { InputType, NodeType, NodeTypes, Widget } from "../types";
+import { chosenOf, inputNamed, isDynamic, ownerOf } from "../inputs";
+import type { NodeType, NodeTypes, Widget } from "../types";
 import { uniqueNames } from "../formats/shape";
 import { INPUTS, OUTPUTS, levelId, type LevelId, type NodeId } from "../ids";
 import { linksFrom } from "./graph";
+import { wiredOf, type Wired, type WiredInput } from "./wired";
 
 export type Side = "input" | "output";
 
 export interface ShownSlot {
   readonly name: string;
   readonly type: string;
+  /** What an input may be linked to, where that is more than its type: without its own link it could have another. */
+  readonly takes?: string;
+  /** A field that no link can feed, since other inputs depend on its value. */
+  readonly unlinkable?: true;
   readonly label: string;
   readonly required: boolean;
   /** The slot carries a list of values. */
@@ -34,46 +40,63 @@ const EMPTY: Slots = { inputs: [], widgets: [], outputs: [] };
 
 interface Cached {
   readonly made: unknown;
+  /** What matters of the node's links; undefined where none does. */
+  readonly wiring: string | undefined;
   readonly slots: Slots;
 }
 const cache = new WeakMap<Node, Cached>();
 
-/** The slots of `node`; the same object as long as the node, its type and its definition stay. */
+/** The slots of `node`; the same object as long as the node, its type, its definition and what matters of its links stay. */
 export function slotsOf(document: Document, node: Node, types: NodeTypes): Slots {
   const inner = document.levels.get(levelId(node.type));
-  const made = inner ?? types.get(node.type);
+  const type = inner === undefined && !NOTES.has(node.type) ? types.get(node.type) : undefined;
+  const wired = type !== undefined && isDynamic(type) ? wiredOf(document, node, type, types) : undefined;
+  return kept(node, inner ?? type, wired?.key, () => {
+    return type === undefined ? find(document, node, inner, types) : ofType(node, type, wired ?? wiredOf(document, node, type, types));
+  });
+}
+
+function kept(node: Node, made: unknown, wiring: string | undefined, make: () => Slots): Slots {
   const known = cache.get(node);
-  if (known !== undefined && known.made === made) return known.slots;
-  const slots = find(document, node, inner, types);
-  cache.set(node, { made, slots });
+  if (known !== undefined && known.made === made && known.wiring === wiring) return known.slots;
+  const slots = make();
+  cache.set(node, { made, wiring, slots });
   return slots;
 }
 
 function find(document: Document, node: Node, inner: Level | undefined, types: NodeTypes): Slots {
   if (NOTES.has(node.type)) return EMPTY;
-  if (inner?.definition !== undefined) return ofInstance(document, inner, types);
-  const type = types.get(node.type);
-  if (type === undefined) return ofFile(node);
-  const shown = type.inputs.map(ofInput);
-  const extra = node.inputs.filter((slot) => !type.inputs.some((input) => input.name === slot.name)).map(ofSlot);
-  const all = [...shown, ...extra];
-  return { inputs: all.filter((slot) => slot.widget === undefined), widgets: all.filter((slot) => slot.widget !== undefined), outputs: outputsOf(node, type) };
+  return inner?.definition === undefined ? ofFile(node) : ofInstance(document, inner, types);
 }
+
+function ofType(node: Node, type: NodeType, wired: Wired): Slots {
+  const declared = new Set(wired.inputs.map(({ input }) => input.name));
+  const others = node.inputs.filter(({ name }) => !declared.has(name) && isShown(node, type, name, wired.linked));
+  return sorted([...wired.inputs.map(ofInput), ...others.map(ofSlot)], outputsOf(node, type, wired.outputs));
+}
+
+/** Of the slots that a file has besides: not those that another choice brings, or more links, unless nobody knows the choice. */
+function isShown(node: Node, type: NodeType, name: string, linked: ReadonlySet<string>): boolean {
+  const owner = ownerOf(type, name);
+  if (owner === undefined || linked.has(name)) return true;
+  return owner.variants !== undefined && chosenOf(owner, node.values) === undefined;
+}
+
+const sorted = (inputs: readonly ShownSlot[], outputs: readonly ShownSlot[]): Slots => ({
+  inputs: inputs.filter((slot) => slot.widget === undefined),
+  widgets: inputs.filter((slot) => slot.widget !== undefined),
+  outputs,
+});
 
 function ofFile(node: Node): Slots {
-  const inputs = node.inputs.map(ofSlot);
-  return {
-    inputs: inputs.filter((slot) => slot.widget === undefined),
-    widgets: inputs.filter((slot) => slot.widget !== undefined),
-    outputs: node.outputs.map(ofSlot),
-  };
+  return sorted(node.inputs.map(ofSlot), node.outputs.map(ofSlot));
 }
 
-function outputsOf(node: Node, type: NodeType): ShownSlot[] {
+function outputsOf(node: Node, type: NodeType, wired: readonly string[]): ShownSlot[] {
   const names = uniqueNames(type.outputs.map((output) => output.name));
   const known = type.outputs.map((output, place): ShownSlot => {
     const name = names[place] ?? output.name;
-    return { ...plain(name, output.type, output.name), list: output.isList, ...tip(output.tooltip) };
+    return { ...plain(name, wired[place] ?? output.type, output.name), list: output.isList, ...tip(output.tooltip) };
   });
   return [...known, ...node.outputs.filter((slot) => !names.includes(slot.name)).map(ofSlot)];
 }
@@ -94,8 +117,10 @@ const ofSlot = (slot: Slot): ShownSlot => ({
   ...(slot.widget === true ? { widget: "unknown" as const } : {}),
 });
 
-const ofInput = (input: InputType): ShownSlot => ({
-  ...plain(input.name, input.type, input.name),
+const ofInput = ({ input, type, takes }: WiredInput): ShownSlot => ({
+  ...plain(input.name, type, input.label ?? input.name),
+  ...(takes === type ? {} : { takes }),
+  ...(input.variants === undefined ? {} : { unlinkable: true }),
   required: input.required,
   advanced: input.advanced,
   ...tip(input.tooltip),
@@ -107,11 +132,7 @@ function ofInstance(document: Document, inner: Level, types: NodeTypes): Slots {
     const widget = portWidget(document, inner, port.name, types);
     return { ...ofPort(port), ...(widget === undefined ? {} : { widget }) };
   });
-  return {
-    inputs: ports.filter((slot) => slot.widget === undefined),
-    widgets: ports.filter((slot) => slot.widget !== undefined),
-    outputs: (inner.definition?.outputs ?? []).map(ofPort),
-  };
+  return sorted(ports, (inner.definition?.outputs ?? []).map(ofPort));
 }
 
 const ofPort = (port: Port): ShownSlot => plain(port.name, port.type, port.label ?? port.name);
@@ -134,7 +155,7 @@ export function portWidget(
       if (found !== undefined) return found;
       continue;
     }
-    const input = types.get(target.type)?.inputs.find(({ name }) => name === link.to.slot);
+    const input = inputNamed(types.get(target.type), link.to.slot, target.values);
     if (input?.widget !== undefined) return input.widget;
   }
   return undefined;
@@ -147,7 +168,7 @@ export function slotsAt(document: Document, level: Level, id: NodeId, side: Side
   const node = level.nodes.get(id);
   if (node === undefined) return [];
   const slots = slotsOf(document, node, types);
-  return side === "output" ? slots.outputs : [...slots.inputs, ...slots.widgets];
+  return side === "output" ? slots.outputs : [...slots.inputs, ...slots.widgets].filter((slot) => slot.unlinkable !== true);
 }
 
 export const slotAt = (

@@ -13,6 +13,7 @@ import { connect, disconnect, insertOnLink, moveLink, validTargets } from "./lin
 import { addNode, colour, fitNode, moveBy, remove, rename, resize, setMode, setValue, toggleFlag, toggleMode } from "./nodes";
 import { addPort, demote, labelPort, movePort, promote, removePort } from "./ports";
 import { addReroute, removeReroutes, wayOf } from "./reroutes";
+import { settled } from "./settle";
 import { slotsAt } from "./slots";
 import { makeSubgraph, makeUnique, renameSubgraph, unpack } from "./subgraph";
 import { anyOf, someOf, TYPES } from "./testing";
@@ -21,12 +22,19 @@ const ALIGNMENTS: readonly Alignment[] = ["left", "centre", "right", "top", "mid
 
 type Made = Change | undefined;
 export type Step = (document: Document, level: Level, a: number, b: number) => Made;
+
+/** `step` as the editor does it: with what must follow. */
+const settling =
+  (step: Step): Step =>
+  (document, level, a, b) => {
+    const made = step(document, level, a, b);
+    return made === undefined ? undefined : settled(document, made, TYPES);
+  };
 let fresh = 0;
 
 const orNone = (changes: readonly Change[]): Made => (changes.length === 0 ? undefined : all(...changes));
 
-/** Every way to edit, as a function of a document and two numbers. */
-export const STEPS: Readonly<Record<string, Step>> = {
+const PLAIN: Readonly<Record<string, Step>> = {
   add: (document, level, a, b) => addNode(document, level, anyOf(TYPES.values(), a) ?? never(), { x: a, y: b }).change,
   connect: (document, level, a, b) => {
     const from = anyOf(level.nodes.keys(), a);
@@ -61,6 +69,11 @@ export const STEPS: Readonly<Record<string, Step>> = {
       const field = anyOf(slotsAt(document, level, id, "input", TYPES).filter((slot) => slot.widget !== undefined), b);
       return field === undefined ? undefined : setValue(level, id, field.name, b % 3 === 0 ? 2n ** 63n + BigInt(b) : b);
     }),
+  choose: (_document, level, a, b) => {
+    const node = anyOf([...level.nodes.values()].filter((each) => each.type === "Resize"), a);
+    const value = anyOf(["factor", "size", "like", "width", "unknown", 3], b);
+    return node === undefined || value === undefined ? undefined : setValue(level, node.id, "how", value);
+  },
   "set mode": (_document, level, a, b) => setMode(level, someOf(level, a), (["normal", "mute", "bypass"] as const)[b % 3] ?? "normal"),
   fit: (document, level, a) => anyId(level, a, (id) => fitNode(document, level, id, TYPES)),
   "add frame": (document, level, a, b) => addFrame(document, level, { x: a, y: b, width: 300, height: 200 }, "empty").change,
@@ -119,6 +132,9 @@ export const STEPS: Readonly<Record<string, Step>> = {
       return field === undefined ? undefined : demote(document, level, id, field.name);
     }),
 };
+
+/** Every way to edit, as a function of a document and two numbers. */
+export const STEPS: Readonly<Record<string, Step>> = Object.fromEntries(Object.entries(PLAIN).map(([name, step]) => [name, settling(step)]));
 
 function never(): never {
   throw new Error("there are types");

@@ -20,6 +20,45 @@ export const TYPES = readNodeTypes({
   Decode: { input: { required: { samples: ["LATENT"], vae: ["VAE"] } }, output: ["IMAGE"], output_name: ["IMAGE"] },
   Save: { input: { required: { images: ["IMAGE"] } }, output: [], output_node: true },
   Scale: { input: { required: { image: ["IMAGE"] } }, output: ["IMAGE"], output_name: ["IMAGE"] },
+  Batch: {
+    input: { required: { images: ["COMFY_AUTOGROW_V3", { template: { input: { required: { image: ["IMAGE"] } }, prefix: "image", min: 2, max: 4 } }] } },
+    output: ["IMAGE"],
+    output_name: ["IMAGE"],
+  },
+  Resize: {
+    input: {
+      required: {
+        input: ["COMFY_MATCHTYPE_V3", { template: { template_id: "T", allowed_types: "IMAGE,MASK" } }],
+        how: [
+          "COMFY_DYNAMICCOMBO_V3",
+          {
+            options: [
+              { key: "factor", inputs: { required: { factor: ["FLOAT", { default: 1 }] } } },
+              { key: "size", inputs: { required: { width: ["INT", { default: 512 }], height: ["INT", { default: 512 }] } } },
+              { key: "like", inputs: { required: { like: ["IMAGE,MASK"], crop: [["no", "yes"]] } } },
+              { key: "width", inputs: { required: { width: ["INT", { default: 512 }] } } },
+            ],
+          },
+        ],
+        method: [["area", "lanczos"]],
+      },
+    },
+    output: ["COMFY_MATCHTYPE_V3"],
+    output_name: ["resized"],
+    output_matchtypes: ["T"],
+  },
+  Switch: {
+    input: {
+      required: {
+        switch: ["BOOLEAN", { default: false }],
+        on_false: ["COMFY_MATCHTYPE_V3", { template: { template_id: "S", allowed_types: "*" } }],
+        on_true: ["COMFY_MATCHTYPE_V3", { template: { template_id: "S", allowed_types: "*" } }],
+      },
+    },
+    output: ["COMFY_MATCHTYPE_V3"],
+    output_name: ["output"],
+    output_matchtypes: ["S"],
+  },
   Number: { input: { required: { value: ["INT", { default: 1 }] } }, output: ["INT"], output_name: ["INT"] },
 });
 

@@ -69,7 +69,7 @@ function Fields({ level, form }: { readonly level: Level; readonly form: Form })
         return type === undefined ? null : (
           <section key={id} className="form-node" aria-label={nameOf(level, id, types, document)}>
             <h3>{nameOf(level, id, types, document).replace(/ #\S+$/, "")}</h3>
-            <NodeWidgets level={level.id} node={id} type={only(type, names)} serverId={id} />
+            <NodeWidgets level={level.id} node={id} type={type} only={kept(type, names)} serverId={id} />
             <NodeErrors id={id} />
           </section>
         );
@@ -78,15 +78,14 @@ function Fields({ level, form }: { readonly level: Level; readonly form: Form })
   );
 }
 
-const narrowed = new WeakMap<NodeType, Map<string, NodeType>>();
+const chosen = new WeakMap<NodeType, Map<string, ReadonlySet<string>>>();
 
-/** The type with the chosen inputs alone, none folded; the same object each time, so that fields keep their state. */
-function only(type: NodeType, names: ReadonlySet<string>): NodeType {
+/** The names of the chosen inputs, as the same object each time, so that fields are not drawn anew. */
+function kept(type: NodeType, names: ReadonlySet<string>): ReadonlySet<string> {
   const key = [...names].sort().join("\n");
-  const known = narrowed.get(type) ?? new Map<string, NodeType>();
-  narrowed.set(type, known);
-  const inputs = type.inputs.filter((input) => names.has(input.name)).map((input) => ({ ...input, advanced: false }));
-  const made = known.get(key) ?? { ...type, inputs };
+  const known = chosen.get(type) ?? new Map<string, ReadonlySet<string>>();
+  chosen.set(type, known);
+  const made = known.get(key) ?? names;
   known.set(key, made);
   return made;
 }

@@ -1,6 +1,7 @@
 // From what the server objects to, to whole sentences: what was expected, what was there, what to do.
 
 import { t } from "../../i18n";
+import { inputNamed } from "../../model/inputs";
 import type { Json } from "../../model/json";
 import { writeJson } from "../../model/json";
 import type { NodeType, NodeTypes } from "../../model/types";
@@ -81,7 +82,7 @@ const SENTENCES: Readonly<Record<string, string>> = {
 
 function withChoices(fault: Fault, type: NodeType | undefined): Expected | undefined {
   if (fault.expected?.choices !== undefined || fault.type !== "value_not_in_list") return fault.expected;
-  const widget = type?.inputs.find((input) => input.name === fault.input)?.widget;
+  const widget = inputNamed(type, fault.input ?? "")?.widget;
   return widget?.kind === "choice" ? { type: "COMBO", choices: widget.options } : fault.expected;
 }
 

@@ -4,6 +4,7 @@
 
 import { useStoreApi } from "@xyflow/react";
 import { useEffect, useRef } from "react";
+import { carried } from "../../model/edit/links";
 import type { Box } from "../../model/edit/size";
 import { useDocumentStore, useWorkspaceStore } from "../../state/context";
 import { useSetting } from "../../state/editor";
@@ -89,7 +90,7 @@ function strokesOf(scene: Scene, style: LinkStyle): Stroke[] {
   for (const link of scene.level.links.values()) {
     const points = isHidden(link) ? undefined : pointsOf(scene, link);
     if (points === undefined) continue;
-    const color = typeColorIn(link.type, lightness, chroma, 0.6);
+    const color = typeColorIn(carried(scene.document, scene.level, link, scene.types), lightness, chroma, 0.6);
     const path = paths.get(color) ?? new Path2D();
     paths.set(color, path);
     for (const { from, out, into, to } of curvesOf(points, style === "straight" ? "straight" : "spline")) {

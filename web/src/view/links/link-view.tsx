@@ -2,6 +2,7 @@
 
 import { memo, type CSSProperties } from "react";
 import type { Level, Link } from "../../model/document";
+import { carried } from "../../model/edit/links";
 import { addReroute, wayOf } from "../../model/edit/reroutes";
 import { ROOT, type LinkId } from "../../model/ids";
 import { t } from "../../i18n";
@@ -31,7 +32,7 @@ export const LinkView = memo(function LinkView({ id }: { readonly id: LinkId }):
     const points = link === undefined ? undefined : pointsOf(scene, link);
     return points === undefined ? undefined : pathOf(points, drawn);
   });
-  const type = useDocument((state) => linkIn(state, id)?.link.type);
+  const type = useCarried(id);
   const hidden = useDocument((state) => isHidden(linkIn(state, id)?.link ?? NONE)) || style === "hidden";
   const looks = useLook(id);
   if (path === undefined || type === undefined) return null;
@@ -43,6 +44,14 @@ export const LinkView = memo(function LinkView({ id }: { readonly id: LinkId }):
     </g>
   );
 });
+
+function useCarried(id: LinkId): string | undefined {
+  const types = useWorkspace((state) => state.types);
+  return useDocument((state) => {
+    const found = linkIn(state, id);
+    return found === undefined ? undefined : carried(state.document, found.level, found.link, types);
+  });
+}
 
 const NONE = { rest: {} } as unknown as Link;
 
@@ -86,7 +95,7 @@ function Hit({ id, path, style }: HitProps): React.JSX.Element {
       const item = found.level.nodes.get(node);
       return item?.title ?? types.get(item?.type ?? "")?.title ?? item?.type ?? node;
     };
-    return t("view.link.name", { type: found.link.type, from: title(found.link.from.node), to: title(found.link.to.node) });
+    return t("view.link.name", { type: carried(state.document, found.level, found.link, types), from: title(found.link.from.node), to: title(found.link.to.node) });
   });
   const isActive = useView((state) => state.hovered?.kind === "link" && state.hovered.id === id);
   const hover = (on: boolean): void => view.getState().set({ hovered: on ? { kind: "link", id } : undefined });

@@ -4,6 +4,7 @@ import { useCallback, useSyncExternalStore } from "react";
 import type { Level, Link, Node } from "../../model/document";
 import type { Box } from "../../model/edit/size";
 import { reach } from "../../model/edit/graph";
+import { slotsOf, type Slots } from "../../model/edit/slots";
 import { ROOT, type LinkId, type NodeId } from "../../model/ids";
 import type { NodeTypes } from "../../model/types";
 import { useDocumentStore, useWorkspaceStore } from "../../state/context";
@@ -45,7 +46,7 @@ interface Boxed {
   readonly from: Node | undefined;
   readonly to: Node | undefined;
   readonly reroutes: Level["reroutes"];
-  readonly types: NodeTypes;
+  readonly slots: Slots | undefined;
   readonly box: Box | undefined;
 }
 const boxes = new WeakMap<Link, Boxed>();
@@ -54,12 +55,13 @@ function boxOfLink(scene: Scene, link: Link): Box | undefined {
   const [from, to] = [scene.level.nodes.get(link.from.node), scene.level.nodes.get(link.to.node)];
   const known = boxes.get(link);
   const { reroutes } = scene.level;
-  if (from !== undefined && to !== undefined && known?.from === from && known.to === to && known.reroutes === reroutes && known.types === scene.types) {
+  const slots = to === undefined ? undefined : slotsOf(scene.document, to, scene.types);
+  if (from !== undefined && to !== undefined && known?.from === from && known.to === to && known.reroutes === reroutes && known.slots === slots) {
     return known.box;
   }
   const points = pointsOf({ ...scene, dragged: NOTHING, resized: NOTHING }, link);
   const box = points === undefined ? undefined : boxAround(points);
-  boxes.set(link, { from, to, reroutes, types: scene.types, box });
+  boxes.set(link, { from, to, reroutes, slots, box });
   return box;
 }
 

@@ -182,7 +182,7 @@ interface BodyProps {
 
 function Body({ node, kind, slots, serverId, isMissing, errors }: BodyProps): React.JSX.Element {
   const level = useLevelId();
-  const body = useAnchors(node);
+  const body = useAnchors(node, slots);
   const type = kind.type ?? (kind.subgraph === undefined ? undefined : instanceType(node.type, kind.title, slots));
   const rows = Math.max(slots.inputs.length, slots.outputs.length);
   return (
@@ -204,7 +204,7 @@ function Body({ node, kind, slots, serverId, isMissing, errors }: BodyProps): Re
           serverId={serverId}
           socket={(input) => {
             const slot = slots.widgets.find((each) => each.name === input.name);
-            return slot === undefined ? null : <Dot node={node.id} side="input" slot={slot} />;
+            return slot === undefined || slot.unlinkable === true ? null : <Dot node={node.id} side="input" slot={slot} />;
           }}
         />
       )}
@@ -274,7 +274,7 @@ function OldReroute({ node, slots, style }: { readonly node: Node; readonly slot
 }
 
 /** Tell the links where the sockets of the fields are, after every drawing and whenever their heights change. */
-function useAnchors(node: Node): React.RefObject<HTMLDivElement | null> {
+function useAnchors(node: Node, slots: Slots): React.RefObject<HTMLDivElement | null> {
   const body = useRef<HTMLDivElement>(null);
   const store = useViewStore();
   useLayoutEffect(() => {
@@ -290,7 +290,7 @@ function useAnchors(node: Node): React.RefObject<HTMLDivElement | null> {
     for (const child of element.children) observed.observe(child);
     measure();
     return () => observed.disconnect();
-  }, [node, store]);
+  }, [node, slots, store]);
   return body;
 }
 

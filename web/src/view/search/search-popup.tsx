@@ -3,6 +3,7 @@
 import { useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { readQuery, search } from "../../model/edit/search";
+import { inputsOf } from "../../model/inputs";
 import type { NodeType } from "../../model/types";
 import { useWorkspace } from "../../state/context";
 import { useController } from "../controller-context";
@@ -141,8 +142,9 @@ function Row({ type, place, isActive, activate, add }: RowProps): React.JSX.Elem
 /** What a type takes, gives and does. */
 function About({ type }: { readonly type: NodeType }): React.JSX.Element {
   const { t } = useTranslation();
-  const sockets = type.inputs.filter((input) => input.widget === undefined);
-  const fields = type.inputs.filter((input) => input.widget !== undefined);
+  const inputs = inputsOf(type, {});
+  const sockets = inputs.filter((input) => input.widget === undefined);
+  const fields = inputs.filter((input) => input.widget !== undefined);
   return (
     <div className="s-about">
       <strong>{type.title}</strong>
@@ -150,19 +152,19 @@ function About({ type }: { readonly type: NodeType }): React.JSX.Element {
       {type.description !== "" && <p>{type.description}</p>}
       {sockets.length > 0 && <Slots title={t("view.search.inputs")} slots={sockets} />}
       {type.outputs.length > 0 && <Slots title={t("view.search.outputs")} slots={type.outputs} />}
-      {fields.length > 0 && <p className="s-fields">{fields.map((input) => input.name).join(", ")}</p>}
+      {fields.length > 0 && <p className="s-fields">{fields.map((input) => input.label ?? input.name).join(", ")}</p>}
       {type.deprecated && <p className="s-old">{t("view.node.deprecated")}</p>}
     </div>
   );
 }
 
-function Slots({ title, slots }: { readonly title: string; readonly slots: readonly { readonly name: string; readonly type: string }[] }): React.JSX.Element {
+function Slots({ title, slots }: { readonly title: string; readonly slots: readonly { readonly name: string; readonly label?: string; readonly type: string }[] }): React.JSX.Element {
   return (
     <ul className="s-slots" aria-label={title}>
       {slots.map((slot, place) => (
         <li key={place}>
           <i style={{ background: typeColor(slot.type) }} />
-          {slot.name} <small>{slot.type === slot.name ? "" : slot.type}</small>
+          {slot.label ?? slot.name} <small>{slot.type === slot.name ? "" : slot.type}</small>
         </li>
       ))}
     </ul>

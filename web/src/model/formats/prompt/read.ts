@@ -3,6 +3,7 @@
 import { emptyLevel, type Document, type Level, type Link, type Node, type Slot } from "../../document";
 import { linkId, nodeId, ROOT, type LinkId, type NodeId } from "../../ids";
 import { isArray, isObject, type Json, type JsonObject } from "../../json";
+import { inputsOf } from "../../inputs";
 import type { InputType, NodeType, NodeTypes } from "../../types";
 import { FormatError, type Notice } from "../errors";
 import { badShape, idOf, objectOf, textOf } from "../shape";
@@ -75,20 +76,22 @@ function wireOf(input: string, value: Json): Wire | undefined {
 }
 
 function nodeOf(part: Part, usedOutputs: number, type: NodeType | undefined): Node {
-  const inputs = inputsOf(part, type);
+  const values = Object.fromEntries(part.values.filter(([, value]) => value !== null));
+  const declared = type === undefined ? [] : inputsOf(type, values, new Set(part.wires.map((wire) => wire.input)));
+  const inputs = socketsOf(part, declared);
   const outputs = outputsOf(usedOutputs, type);
-  const controlled = (type?.inputs ?? []).filter((input) => isControlled(input) && part.values.some(([name]) => name === input.name));
+  const controlled = declared.filter((input) => isControlled(input) && part.values.some(([name]) => name === input.name));
   const isOwnTitle = part.title !== "" && part.title !== type?.title && part.title !== part.type;
   return {
     id: part.id,
     type: part.type,
     ...(isOwnTitle ? { title: part.title } : {}),
     position: { x: 0, y: 0 },
-    size: estimatedSize(type, { inputs: inputs.length + (type === undefined ? part.values.length : 0), outputs: outputs.length }),
+    size: estimatedSize(type && { ...type, inputs: declared }, { inputs: inputs.length + (type === undefined ? part.values.length : 0), outputs: outputs.length }),
     mode: "normal",
     collapsed: false,
     pinned: false,
-    values: Object.fromEntries(part.values.filter(([, value]) => value !== null)),
+    values,
     control: Object.fromEntries(controlled.map((input) => [input.name, "fixed" as const])),
     inputs,
     outputs,
@@ -98,9 +101,8 @@ function nodeOf(part: Part, usedOutputs: number, type: NodeType | undefined): No
 }
 
 /** Sockets in the order of the definition, and the widgets that have a link. */
-function inputsOf(part: Part, type: NodeType | undefined): Slot[] {
+function socketsOf(part: Part, declared: readonly InputType[]): Slot[] {
   const linked = new Set(part.wires.map((wire) => wire.input));
-  const declared = type?.inputs ?? [];
   const slot = (input: InputType): Slot => ({ name: input.name, type: input.type, ...(input.widget === undefined ? {} : { widget: true }) });
   const known = declared.filter((input) => input.widget === undefined || linked.has(input.name)).map(slot);
   const others = [...linked].filter((name) => !declared.some((input) => input.name === name));

@@ -3,7 +3,8 @@
 import type { Document, Level, Node } from "../../document";
 import { INPUTS, levelId, type LevelId } from "../../ids";
 import { isArray, parseJson, type Json } from "../../json";
-import type { InputType, NodeType, NodeTypes } from "../../types";
+import { inputNamed } from "../../inputs";
+import type { InputType, NodeType, NodeTypes, Variant } from "../../types";
 import { saidName } from "../shape";
 import type { Layout, Row } from "./values";
 
@@ -32,14 +33,22 @@ const rowOf = (input: InputType): Row => ({
   isSwitch: input.widget?.kind === "switch",
   fallback: input.widget?.default ?? null,
   ...(input.widget?.kind === "choice" && input.widget.upload !== undefined ? { upload: input.widget.upload } : {}),
+  ...(input.variants === undefined ? {} : { brings: rowsBrought(input.variants) }),
 });
+
+const rowsOf = (inputs: readonly InputType[]): Row[] => inputs.filter((input) => input.widget !== undefined).map(rowOf);
+
+function rowsBrought(variants: readonly Variant[]): (value: Json) => readonly Row[] {
+  const rows = new Map(variants.map(({ key, inputs }) => [key, rowsOf(inputs)]));
+  return (value) => rows.get(value) ?? [];
+}
 
 const ROWS = new WeakMap<NodeType, Layout>();
 
 function layoutOfType(type: NodeType): Layout {
   const known = ROWS.get(type);
   if (known !== undefined) return known;
-  const rows = type.inputs.filter((input) => input.widget !== undefined).map(rowOf);
+  const rows = rowsOf(type.inputs);
   const layout: Layout = () => rows;
   ROWS.set(type, layout);
   return layout;
@@ -132,7 +141,7 @@ function find(levels: Levels, id: LevelId, types: NodeTypes, known: Map<LevelId,
 function widgetAt(node: Node, slot: string, type: NodeType | undefined, inner: PortWidgets): PortWidget | undefined {
   const saved = node.inputs.find((item) => item.name === slot);
   const name = saved === undefined ? slot : saidName(saved);
-  const declared = type?.inputs.find((input) => input.name === name);
+  const declared = inputNamed(type, name, node.values);
   if (declared !== undefined) return declared.widget === undefined ? undefined : declared;
   return inner.get(name) ?? (saved?.widget === true ? "unknown" : undefined);
 }

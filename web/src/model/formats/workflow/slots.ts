@@ -2,6 +2,7 @@
 
 import type { Level, Link, Node, Slot } from "../../document";
 import { levelId, type NodeId } from "../../ids";
+import { inputsOf } from "../../inputs";
 import type { NodeTypes } from "../../types";
 import { spelledBy } from "../shape";
 import { portWidgets, type Levels } from "./layouts";
@@ -40,8 +41,8 @@ export interface Slots {
   readonly outputs: readonly Slot[];
 }
 
-/** What a definition says about slots. */
-export function declaredSlots(node: Node, levels: Levels, types: NodeTypes): Slots | undefined {
+/** What a definition says about the slots of a node, of whose inputs those in `linked` have a link. */
+export function declaredSlots(node: Node, levels: Levels, types: NodeTypes, linked?: ReadonlySet<string>): Slots | undefined {
   const ports = levels.get(levelId(node.type))?.definition;
   if (ports !== undefined) {
     const widgets = portWidgets(levels, levelId(node.type), types);
@@ -52,7 +53,7 @@ export function declaredSlots(node: Node, levels: Levels, types: NodeTypes): Slo
   if (type === undefined) return undefined;
   const names = outputNames(type);
   return {
-    inputs: type.inputs.map((input) => ({ name: input.name, type: input.type, ...(input.widget === undefined ? {} : { widget: true }) })),
+    inputs: inputsOf(type, node.values, linked).map((input) => ({ name: input.name, type: input.type, ...(input.widget === undefined ? {} : { widget: true }) })),
     outputs: type.outputs.map((output, number) => ({ name: names[number] ?? "", type: output.type })),
   };
 }
@@ -62,12 +63,12 @@ export function declaredSlots(node: Node, levels: Levels, types: NodeTypes): Slo
  * those of its definition. What links name comes after them.
  */
 export function slotsOf(level: Level, node: Node, levels: Levels, types: NodeTypes): Slots {
-  const declared = declaredSlots(node, levels, types);
+  const { into, outOf } = wiringOf(level);
+  const declared = declaredSlots(node, levels, types, new Set(into.get(node.id)?.keys()));
   const isNew = spelledBy(node.rest) === undefined;
   const sockets = declared?.inputs.filter((slot) => slot.widget !== true) ?? [];
   const inputs = node.inputs.length === 0 && isNew ? sockets : node.inputs;
   const outputs = node.outputs.length === 0 && isNew ? (declared?.outputs ?? []) : node.outputs;
-  const { into, outOf } = wiringOf(level);
   const added = inputsAdded(inputs, into.get(node.id), declared);
   const more = outputsAdded(outputs, outOf.get(node.id), declared);
   return {

@@ -16,9 +16,11 @@ export interface Row {
   /** The kind of file that may be uploaded; it may follow as a value. */
   readonly upload?: string;
   readonly fallback: Json;
+  /** The rows that a value brings, right behind it: the inputs of a choice. */
+  readonly brings?: (value: Json) => readonly Row[];
 }
 
-/** The rows of a node; of a subgraph's instance they depend on how many values the file has. */
+/** The rows of a node without those that values bring; of an instance they depend on how many values the file has. */
 export type Layout = (saved: number | undefined) => readonly Row[];
 
 export interface Named {
@@ -50,16 +52,26 @@ interface Place {
 /** Where the values stand in `list`. Extras are judged by value too, because programs leave them out. */
 function places(rows: readonly Row[], list: readonly Json[]): Place[] {
   const found: Place[] = [];
+  const waiting = [...rows].reverse();
   let at = 0;
-  for (const [number, row] of rows.entries()) {
-    if (at >= list.length) break;
+  for (let row = waiting.pop(); row !== undefined && at < list.length; row = waiting.pop()) {
     const extra = list[at + 1];
-    const follows = at + 1 < list.length && isExtra(extra ?? null, row, rows[number + 1]);
+    waiting.push(...brought(row, list[at] ?? null).reverse());
+    const follows = at + 1 < list.length && isExtra(extra ?? null, row, waiting.at(-1));
     found.push({ row, at, ...(follows && row.control === true ? { control: at + 1 } : {}) });
     at += follows ? 2 : 1;
   }
   return found;
 }
+
+const brought = (row: Row, value: Json): Row[] => [...(row.brings?.(value) ?? [])];
+
+/** `rows` with those that the values of now bring. */
+const complete = (rows: readonly Row[], now: Named): Row[] =>
+  rows.flatMap((row) => [row, ...complete(brought(row, valueOf(row, now)), now)]);
+
+const valueOf = (row: Row, now: Named): Json =>
+  row.name === undefined ? null : (member(now.values, row.name) ?? row.fallback);
 
 function isExtra(value: Json, row: Row, following: Row | undefined): boolean {
   if (row.control === true) {
@@ -115,11 +127,13 @@ export function writeValues(layout: Layout | undefined, file: JsonObject, before
 function replaced(rows: readonly Row[], list: readonly Json[], now: Named): Json[] | undefined {
   const result = [...list];
   const placed = places(rows, list);
-  const missing = rows.slice(placed.length).some(({ name }) => name !== undefined && Object.hasOwn(now.values, name));
+  const wanted = complete(rows, now);
+  if (placed.some(({ row }, place) => row !== wanted[place])) return undefined;
+  const missing = wanted.slice(placed.length).some(({ name }) => name !== undefined && Object.hasOwn(now.values, name));
   if (missing) return undefined;
   for (const { row, at, control } of placed) {
     if (row.name === undefined) continue;
-    result[at] = member(now.values, row.name) ?? row.fallback;
+    result[at] = valueOf(row, now);
     const mode = member(now.control, row.name);
     if (mode === undefined) continue;
     if (control === undefined) return undefined;
@@ -129,8 +143,8 @@ function replaced(rows: readonly Row[], list: readonly Json[], now: Named): Json
 }
 
 function inFull(rows: readonly Row[], now: Named): Json[] {
-  return rows.flatMap((row) => {
-    const value = row.name === undefined ? null : (member(now.values, row.name) ?? row.fallback);
+  return complete(rows, now).flatMap((row) => {
+    const value = valueOf(row, now);
     const mode = row.name === undefined ? undefined : member(now.control, row.name);
     if (row.control === true) return [value, mode ?? "fixed"];
     return row.upload === undefined ? [value] : [value, row.upload];
@@ -139,7 +153,7 @@ function inFull(rows: readonly Row[], now: Named): Json[] {
 
 /** What goes beside the list: names that it does not have, controls without a place, names that the file had. */
 function namedToo(file: JsonObject, list: readonly Json[], layout: Layout, now: Named): JsonObject {
-  const rows = layout(list.length);
+  const rows = complete(layout(list.length), now);
   const listed = new Set(rows.map((row) => row.name));
   const controlled = new Set(rows.flatMap((row) => (row.control === true ? [row.name] : [])));
   const had = objectOf(member(file, NAMED));
