@@ -53,7 +53,7 @@ def pairs(x: list[X], y: list[Y]) -> tuple[list[X], list[Y]]:
     """Two series in which each value of the one meets each of the other, as the cells of a grid: row by row of y."""
     if len(x) * len(y) > MOST:
         raise SeriesError(
-            "this grid is too large", where="inputs x and y", expected=f"at most {MOST} cells", got=len(x) * len(y)
+            "this grid is too large", where="inputs x and y", expected=f"at most {MOST} cells", got=str(len(x) * len(y))
         )
     return [value for _ in y for value in x], [value for value in y for _ in x]
 
@@ -94,5 +94,5 @@ def _side(count: int, rows: int | None) -> int:
 def _check(series: list[Any], name: str) -> None:
     if not 1 <= len(series) <= MOST:
         raise SeriesError(
-            "this series cannot be used", where=f"input {name}", expected=f"1 to {MOST} values", got=len(series)
+            "this series cannot be used", where=f"input {name}", expected=f"1 to {MOST} values", got=str(len(series))
         )

@@ -11,23 +11,25 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from tests.oracles import dpt, families, sd1, tiny, vision
+from tests.oracles import control, dpt, families, pictures, sd1, tiny, vision
 from tests.oracles.sdxl import Base, Refiner
 from tests.oracles.systems import System, Upscaler
 from tests.oracles.upscalers import GOLDEN, weights_of
 from tests.unit.models.adapters.files import diffusers_modules, kohya, pairs
 
 State = dict[str, Tensor]
+HINT_NET = (16, 16, 32, 32)
 WIDTHS = (32, 64, 128)  # of the tiny SD1 net's attention, and of its prompts
 
 
 def write_all(models: Path) -> None:
     """Every file below `models`."""
-    base = System(old=True)
+    base = System(old=True, vae=sd1.autoencoder((32, 32, 32, 32), 1))  # cells of 8 pixels, which hints count on
     states = {
         **_checkpoints(base),
         **_parts(base),
         **_adapters(base),
+        **_controls(base),
         "upscale_models/RealESRGAN_x4plus.safetensors": weights_of(
             json.loads((GOLDEN / "upscalers.json").read_text("utf-8"))["esrgan_x4_real"]
         ),
@@ -37,6 +39,8 @@ def write_all(models: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.suffix == ".ckpt":
             torch.save({"state_dict": state, "global_step": 1}, path)
+        elif path.suffix == ".pth":
+            torch.save(state, path)
         else:
             save_file({key: weight.contiguous() for key, weight in state.items()}, path)
     (models / "hypernetworks").mkdir()
@@ -90,6 +94,22 @@ def _adapters(base: System) -> dict[str, State]:
         "loras/watercolor_dora.safetensors": {**unet, **lengths},
         "loras/lcm-lora-sdv1-5.safetensors": unet,
         "embeddings/EasyNegative.safetensors": {"emb_params": torch.randn(4, WIDTHS[-1], generator=generator) * 0.1},
+    }
+
+
+def _controls(base: System) -> dict[str, State]:
+    canny, depth = (control.controlnet_state(control.controlnet(base.unet, hint=HINT_NET)) for _ in range(2))
+    tower = vision.tower().state_dict()
+    _, boxes = control.gligen_states(control.gated_unet((32, 64, 64), WIDTHS[-1]))
+    return {
+        "controlnet/control_v11p_sd15_canny_fp16.safetensors": canny,
+        "controlnet/control_v11f1p_sd15_depth_fp16.safetensors": {k: -weight for k, weight in depth.items()},
+        "controlnet/t2iadapter_color_sd14v1.pth": control.adapter_state(control.adapter((32, 64, 64))),
+        "ipadapter/ip-adapter_sd15.safetensors": pictures.flat(pictures.ip_adapter(base.unet, "plain", 48)),
+        "clip_vision/CLIP-ViT-H-14-laion2B-s32B-b79K.safetensors": tower,
+        "clip_vision/clip-vit-large-patch14.safetensors": tower,
+        "style_models/t2iadapter_style_sd14v1.pth": pictures.style_state(128, WIDTHS[-1]),
+        "gligen/gligen_sd14_textbox_pruned.safetensors": boxes,
     }
 
 
