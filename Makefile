@@ -31,9 +31,10 @@ gates: $(VENV)/.test-stamp
 unit: $(VENV)/.test-stamp tests/clients/node_modules/.stamp
 	$(BIN)/python -m pytest -W error
 
-# People's ways through the editor, in Chromium, against a real server with the demo model.
+# People's ways through the editor, in Chromium, against a real server with the demo model; then how smooth it is.
 journeys: $(VENV)/.test-stamp
 	$(BIN)/python web/build.py journeys
+	$(BIN)/python web/build.py frames
 
 test-slow: $(VENV)/.test-stamp
 	$(BIN)/python -m pytest -W error -m slow

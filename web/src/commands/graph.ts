@@ -189,7 +189,8 @@ export function nodeCommands({ ui, view, run }: Services): CommandTable {
       run: (context) => {
         const here = hereOf(context);
         if (here === undefined) return;
-        return run.queue(here.tab, { targets: [...here.selection.nodes] });
+        const prefix = view.instances().map((id) => `${id}:`).join("");
+        return run.queue(here.tab, { targets: [...here.selection.nodes].map((id) => prefix + id) });
       },
     },
   ];

@@ -2,7 +2,7 @@
 
 import { toast } from "sonner";
 import { t } from "../i18n";
-import { UnreachableError } from "../net/errors";
+import { ServerError, UnreachableError } from "../net/errors";
 
 export interface NotifyAction {
   readonly label: string;
@@ -20,7 +20,12 @@ export function notify(text: string, more: { readonly tone?: "good" | "error" | 
   });
 }
 
+/** What an error says, in whole sentences, and what the server says to do about it. */
 export function messageOf(error: unknown): string {
   if (error instanceof UnreachableError) return t("shell.offline");
-  return error instanceof Error ? error.message : String(error);
+  const said = error instanceof Error ? error.message : String(error);
+  const hint = error instanceof ServerError ? (error.more.hint ?? "") : "";
+  return [said, hint].filter((part) => part !== "").map(sentence).join(" ");
 }
+
+const sentence = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?。！？]$/.test(text) ? "" : ".");

@@ -61,6 +61,8 @@ export interface ViewService {
   fitSelection(): void;
   zoom(by: "in" | "out" | "full"): void;
   openSearch(): void;
+  /** The instances of subgraphs through which the level that is shown was entered. */
+  instances(): readonly NodeId[];
   /** The place in the graph under the pointer, else in the middle of what is shown. */
   place(): Point | undefined;
 }

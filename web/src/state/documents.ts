@@ -30,6 +30,8 @@ export interface DocumentState {
   edit(change: Change, name: string, gesture?: string): void;
   undo(): void;
   redo(): void;
+  /** The same document with more names known. What was done before cannot be undone: its steps have the former names. */
+  reread(document: Document): void;
   select(selection: Selection): void;
   enter(level: LevelId): void;
   /** Go up to the level at `depth` of the path (0 is the root). */
@@ -68,6 +70,10 @@ export function createDocumentStore(
       if (get().history.undone.length === 0) return;
       set(redo(get()));
       heard(get().document, "redo");
+    },
+    reread: (read) => {
+      const { nodes } = get().selection;
+      set({ document: read, history: NO_HISTORY, selection: { ...NOTHING_SELECTED, nodes } });
     },
     select: (selection) => set({ selection }),
     enter: (level) => set({ path: [...get().path, level], selection: NOTHING_SELECTED }),

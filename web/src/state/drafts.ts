@@ -32,6 +32,8 @@ export interface StoredDraft {
 }
 
 export interface DraftStore {
+  /** It keeps snapshots only, no changes. */
+  readonly isWhole?: true;
   /** Keep the head alone: a new title, another place. */
   setHead(head: DraftHead): Promise<void>;
   /** Keep a snapshot, and forget all changes that were kept: it holds them, or they were of another life. */

@@ -14,6 +14,8 @@ export interface Journal {
   /** Begin to keep a document, as it is now. */
   watch(head: DraftHead, document: Document): void;
   changed(id: string, document: Document, change: Change): void;
+  /** Keep `document` from now on, whatever was heard of it before. */
+  rewrite(id: string, document: Document): void;
   setHead(id: string, patch: Partial<Omit<DraftHead, "id">>): void;
   headOf(id: string): DraftHead | undefined;
   /** Write now what is not written yet. */
@@ -48,7 +50,7 @@ export function createJournal(store: DraftStore, onHealth: (problem?: string) =>
     if (waiting.length === 0 && needs === "nothing") return;
     entry.waiting = [];
     entry.needs = "nothing";
-    const compact = needs === "snapshot" || entry.sinceSnapshot + waiting.length > COMPACT_AFTER;
+    const compact = store.isWhole === true ? waiting.length > 0 || needs === "snapshot" : needs === "snapshot" || entry.sinceSnapshot + waiting.length > COMPACT_AFTER;
     try {
       if (compact) {
         await store.setSnapshot(entry.head, entry.document, entry.sequence);
@@ -93,6 +95,14 @@ export function createJournal(store: DraftStore, onHealth: (problem?: string) =>
       entry.document = document;
       entry.waiting.push({ sequence: ++entry.sequence, change });
       wake(DELAY_MS);
+    },
+    rewrite: (id, document) => {
+      const entry = watched.get(id);
+      if (entry === undefined) return;
+      entry.document = document;
+      entry.waiting = [];
+      entry.needs = "snapshot";
+      wake(0);
     },
     setHead: (id, patch) => {
       const entry = watched.get(id);

@@ -3,8 +3,9 @@
 import { isObject, parseJson, writeJson, type Json } from "../model/json";
 import type { Tab } from "./workspace";
 
-const FOLDER = "drafts";
-export const SERVER_DELAY_MS = 4000;
+export const FOLDER = "drafts";
+/** Between two writes, in milliseconds: short, but with ten times the time that writing takes (large workflows). */
+export const SERVER_DELAY = { least: 600, most: 4000, share: 10 } as const;
 export const MAX_SERVER_DRAFTS = 50;
 
 export interface ServerDraft {
@@ -34,19 +35,21 @@ export interface ServerDrafts {
 
 export function createServerDrafts(files: DraftFiles, write: (tab: Tab) => Json): ServerDrafts {
   const waiting = new Map<string, Tab>();
-  const there = new Set<string>();
   let timer: ReturnType<typeof setTimeout> | undefined;
   let working: Promise<void> = Promise.resolve();
   const pathOf = (id: string): string => `${FOLDER}/${id}.json`;
+
+  let delay: number = SERVER_DELAY.least;
 
   const send = async (): Promise<void> => {
     const tabs = [...waiting.values()];
     waiting.clear();
     for (const tab of tabs) {
-      const draft = { title: tab.title, time: Date.now(), workflow: write(tab) };
       try {
-        await files.write(pathOf(tab.id), writeJson(draft));
-        there.add(tab.id);
+        const begun = performance.now();
+        const text = writeJson({ title: tab.title, time: Date.now(), workflow: write(tab) });
+        delay = Math.min(SERVER_DELAY.most, Math.max(SERVER_DELAY.least, SERVER_DELAY.share * (performance.now() - begun)));
+        await files.write(pathOf(tab.id), text);
       } catch {
         if (!waiting.has(tab.id)) waiting.set(tab.id, tab); // the browser has it; the next change tries again
       }
@@ -69,12 +72,11 @@ export function createServerDrafts(files: DraftFiles, write: (tab: Tab) => Json)
   return {
     changed: (tab) => {
       waiting.set(tab.id, tab);
-      timer ??= setTimeout(() => void flush(), SERVER_DELAY_MS);
+      timer ??= setTimeout(() => void flush(), delay);
     },
     drop: (id) => {
       waiting.delete(id);
       working = working.then(() => files.remove(pathOf(id))).catch(() => undefined);
-      there.delete(id);
     },
     flush,
     list: async () => {

@@ -1,5 +1,7 @@
 // Which browser tab this is, and which others live: drafts of a living one are left alone, those of a dead one restored.
 
+import { storage } from "./storage";
+
 const KEY = "easel.session";
 const CHANNEL = "easel";
 const ANSWER_MS = 150;
@@ -44,9 +46,9 @@ export async function startSession(): Promise<Session> {
 
   const living = await others();
   // A duplicated browser tab starts with a copy of the other's storage: then the id lives already.
-  const known = sessionStorage.getItem(KEY);
+  const known = storage("sessionStorage").getItem(KEY);
   const id = known !== null && !living.has(known) ? known : newId();
-  sessionStorage.setItem(KEY, id);
+  storage("sessionStorage").setItem(KEY, id);
   listen((message) => {
     if (message.kind === "who") tell({ kind: "here", session: id });
   });

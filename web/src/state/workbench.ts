@@ -2,6 +2,8 @@
 
 import type { Change } from "../model/changes";
 import type { Document } from "../model/document";
+import { withTypes } from "../model/formats";
+import type { NodeTypes } from "../model/types";
 import { settled } from "../model/edit/settle";
 import { createDocumentStore, type ChangeListener, type Settle } from "./documents";
 import { replay, type DraftHead, type DraftStore, type StoredDraft } from "./drafts";
@@ -32,6 +34,8 @@ export interface Workbench {
   open(opening: Opening): Tab;
   /** Open again what this browser tab, or one that is gone, had open. Answers how many. */
   restore(drafts: readonly StoredDraft[], living: ReadonlySet<string>): number;
+  /** Give the values of open documents the names that the node types of now tell, and those of `before` did not. */
+  retype(before: NodeTypes): void;
   rename(id: string, title: string): void;
   /** The document as it was at the time is in the file now; `stale` if it was changed meanwhile. */
   saved(id: string, file: NonNullable<Tab["file"]>, document: Document): void;
@@ -103,7 +107,9 @@ export function createWorkbench({ workspace, store, session, onHealth }: Workben
     closed = closed.slice(0, MAX_CLOSED);
   };
 
-  const opened = (head: DraftHead, document: Document): Tab => {
+  const opened = (head: DraftHead, kept: Document): Tab => {
+    const { types } = workspace.getState();
+    const document = withTypes(kept, types, types); // it may be from a time without node types
     const file = head.file === undefined ? {} : { file: head.file };
     return put(make(head.id, { document, title: head.title, unsaved: head.unsaved, ...file }));
   };
@@ -123,6 +129,16 @@ export function createWorkbench({ workspace, store, session, onHealth }: Workben
         .map((draft) => ({ head: draft.head, document: replay(draft) }));
       forgetOldest();
       return ordered.length;
+    },
+    retype: (before) => {
+      const { tabs, types } = workspace.getState();
+      for (const { id, document: store } of tabs) {
+        const { document, reread } = store.getState();
+        const read = withTypes(document, types, before);
+        if (read === document) continue;
+        reread(read);
+        journal.rewrite(id, read);
+      }
     },
     rename: (id, title) => {
       workspace.getState().patch(id, { title });

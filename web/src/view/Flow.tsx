@@ -3,7 +3,9 @@
 import { Background, BackgroundVariant, ReactFlow, useStore, ViewportPortal, type Node as FlowNode } from "@xyflow/react";
 import { memo, useEffect, useLayoutEffect, useMemo, useRef, useState } from "react";
 import { useShallow } from "zustand/react/shallow";
+import { NOTES } from "../model/edit/slots";
 import { levelId, ROOT, type LevelId } from "../model/ids";
+import { t } from "../i18n";
 import { useDocument, useDocumentStore, useLevel, useWorkspace, useWorkspaceStore } from "../state/context";
 import { useSetting, useSettingsStore } from "../state/editor";
 import { MAX_ZOOM, MIN_ZOOM } from "./camera";
@@ -130,6 +132,7 @@ function useFlowNodes(): FlowNode[] {
       const item = named(id);
       if (item.kind === "frame") return level.frames.get(item.id)?.title;
       const node = item.kind === "node" ? level.nodes.get(item.id) : undefined;
+      if (node !== undefined && NOTES.has(node.type)) return node.title ?? t("view.note.title");
       return node === undefined ? undefined : (node.title ?? document.levels.get(levelId(node.type))?.definition?.name ?? types.get(node.type)?.title ?? node.type);
     };
     return make({ document, level, types, selection, dragged, resized, heights, row }, region, kept, title);

@@ -33,6 +33,12 @@ test("nodes that did not change stay the same objects, so that React Flow skips 
   expect(after.slice(1).every((node, place) => node === before[place + 1])).toBe(true);
 });
 
+test("a node that is renamed is called by its new name", () => {
+  const make = createFlowNodes();
+  make(stage, all, none, () => "Old");
+  expect(make(stage, all, none, (id) => (id === `n:${ids[0]}` ? "New" : "Old")).map((node) => node.ariaLabel)).toEqual(["New", "Old", "Old", "Old", "Old"]);
+});
+
 test("no handles and no values are handed over, and every node has a size", () => {
   for (const node of createFlowNodes()(stage, all, none, noLabel)) {
     expect(node).not.toHaveProperty("handles");

@@ -105,7 +105,8 @@ export function createFlowNodes(): (stage: Stage, region: Box, kept: ReadonlySet
     for (const shape of shapesOf(stage)) {
       if (!kept.has(shape.id) && !overlaps(region, drawnBox(stage, shape))) continue;
       const before = known.get(shape.id);
-      next.set(shape.id, before !== undefined && same(before, shape) ? before : toFlow(shape, label(shape.id)));
+      const name = label(shape.id);
+      next.set(shape.id, before !== undefined && same(before, shape) && before.ariaLabel === name ? before : toFlow(shape, name));
     }
     known = next;
     const now = [...next.values()];

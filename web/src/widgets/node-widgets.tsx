@@ -13,6 +13,8 @@ import { FloatingMenu, type MenuItem } from "./floating";
 import { incoming, short } from "./links";
 import { nodeIn, WidgetRow, type WidgetPlace } from "./widget-row";
 import "./widgets.css";
+import "./pictures.css";
+import "./floating.css";
 
 export interface NodeWidgetsProps extends WidgetPlace {
   readonly type: NodeType;

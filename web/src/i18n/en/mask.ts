@@ -3,7 +3,7 @@ export const words = {
   "mask.canvas": "Picture to paint on",
   "mask.hint": "Wheel: zoom · Space or middle button: move · right button: erase · [ ]: size · 0: fit",
   "mask.opening": "Opening the picture…",
-  "mask.openFailed": "{{name}} could not be opened: {{reason}}",
+  "mask.openFailed": "{{name}} could not be opened. {{reason}}",
   "mask.saveFailed": "The mask could not be saved: {{reason}}. Your strokes are kept; try again.",
   "mask.tools": "Mask tools",
   "mask.tool": "Tool",

@@ -3,7 +3,7 @@ export const words = {
   "mask.canvas": "要绘制的图片",
   "mask.hint": "滚轮：缩放 · 空格或中键：移动 · 右键：擦除 · [ ]：大小 · 0：适应窗口",
   "mask.opening": "正在打开图片…",
-  "mask.openFailed": "无法打开 {{name}}：{{reason}}",
+  "mask.openFailed": "无法打开 {{name}}。{{reason}}",
   "mask.saveFailed": "无法保存遮罩：{{reason}}。您的笔画已保留，请重试。",
   "mask.tools": "遮罩工具",
   "mask.tool": "工具",

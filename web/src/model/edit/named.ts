@@ -2,8 +2,9 @@
 
 import type { Level, Node } from "../document";
 import type { NodeId } from "../ids";
+import { GET, SET } from "../own-types";
 
-export const isNamed = (node: Node): boolean => node.type === "SetNode" || node.type === "GetNode";
+export const isNamed = (node: Node): boolean => node.type === SET || node.type === GET;
 
 /** The name that a SetNode or GetNode goes by: its first value. */
 export function nameOf(node: Node): string | undefined {
@@ -17,9 +18,9 @@ export function nameOf(node: Node): string | undefined {
 /** From each SetNode to the GetNodes of its name. */
 export function namedLinks(level: Level): { readonly from: NodeId; readonly to: NodeId }[] {
   const named = [...level.nodes.values()].filter(isNamed);
-  const sources = new Map(named.filter((node) => node.type === "SetNode").map((node) => [nameOf(node), node.id]));
+  const sources = new Map(named.filter((node) => node.type === SET).map((node) => [nameOf(node), node.id]));
   return named.flatMap((node) => {
-    const from = node.type === "GetNode" ? sources.get(nameOf(node)) : undefined;
+    const from = node.type === GET ? sources.get(nameOf(node)) : undefined;
     return from === undefined ? [] : [{ from, to: node.id }];
   });
 }

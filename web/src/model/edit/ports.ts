@@ -4,7 +4,7 @@ import type { Change } from "../changes";
 import type { Definition, Document, End, Level, Node, Port } from "../document";
 import type { NodeId } from "../ids";
 import type { Json } from "../json";
-import type { NodeTypes } from "../types";
+import type { NodeTypes, Widget } from "../types";
 import type { Side } from "./slots";
 import { all } from "../changes";
 import { INPUTS, OUTPUTS } from "../ids";
@@ -40,8 +40,22 @@ export function addPort(document: Document, level: Level, end: End, side: Side, 
     define(level, definition, side, [...ports, port]),
     { kind: "add-link", level: level.id, link: { id: link, from, to, type: slot.type } },
     ...instancesOf(document, level.id).map(({ level: outer, node }) => withSlot(outer, node, side, port)),
+    ...(side === "input" && slot.widget !== undefined && old === undefined ? handOver(document, level, end, port, slot.widget) : []),
   );
   return { change, port };
+}
+
+/** Each instance owns the value of a field that it shows; it starts as the inner one. */
+function handOver(document: Document, level: Level, { node, slot }: End, port: Port, widget: Widget | "unknown"): Change[] {
+  const inner = level.nodes.get(node);
+  const value = inner?.values[slot] ?? defaultOf(widget);
+  const control = inner?.control[slot];
+  return instancesOf(document, level.id).map(({ level: outer, node: each }) =>
+    patchNode(outer, each.id, {
+      ...(value === undefined ? {} : { values: { ...each.values, [port.name]: value } }),
+      ...(control === undefined ? {} : { control: { ...each.control, [port.name]: control } }),
+    }),
+  );
 }
 
 function withSlot(outer: Level, node: Node, side: Side, port: Port): Change {
@@ -95,22 +109,11 @@ function withoutSlot(outer: Level, node: Node, side: Side, name: string): Change
   return [...disconnect(outer, links.map((link) => link.id)), patchNode(outer, node.id, patch)];
 }
 
-/** Show a widget of an inner node at the instances; each of them owns its value, which starts as the inner one. */
+/** Show a widget of an inner node at the instances. */
 export function promote(document: Document, level: Level, node: NodeId, input: string, id: string, types: NodeTypes): Change | undefined {
-  const inner = level.nodes.get(node);
-  if (inner === undefined || linkTo(level, { node, slot: input }) !== undefined) return undefined;
+  if (linkTo(level, { node, slot: input }) !== undefined) return undefined;
   const slot = slotAt(document, level, { node, slot: input }, "input", types);
-  const made = slot?.widget === undefined ? undefined : addPort(document, level, { node, slot: input }, "input", id, types);
-  if (made === undefined) return undefined;
-  const value = inner.values[input] ?? defaultOf(slot?.widget);
-  const control = inner.control[input];
-  const changes = instancesOf(document, level.id).map(({ level: outer, node: each }) =>
-    patchNode(outer, each.id, {
-      ...(value === undefined ? {} : { values: { ...each.values, [made.port.name]: value } }),
-      ...(control === undefined ? {} : { control: { ...each.control, [made.port.name]: control } }),
-    }),
-  );
-  return all(made.change, ...changes);
+  return slot?.widget === undefined ? undefined : addPort(document, level, { node, slot: input }, "input", id, types)?.change;
 }
 
 const defaultOf = (widget: "unknown" | { readonly default: Json } | undefined): Json | undefined =>

@@ -2,10 +2,12 @@
 
 import type { Document, Level, Node, Port, Slot } from "../document";
 import { chosenOf, inputNamed, isDynamic, ownerOf } from "../inputs";
+import type { Json } from "../json";
 import type { NodeType, NodeTypes, Widget } from "../types";
 import { uniqueNames } from "../formats/shape";
 import { INPUTS, OUTPUTS, levelId, type LevelId, type NodeId } from "../ids";
 import { linksFrom } from "./graph";
+import { isNamed } from "./named";
 import { wiredOf, type Wired, type WiredInput } from "./wired";
 
 export type Side = "input" | "output";
@@ -70,6 +72,7 @@ function find(document: Document, node: Node, inner: Level | undefined, types: N
 }
 
 function ofType(node: Node, type: NodeType, wired: Wired): Slots {
+  if (isNamed(node) && node.inputs.length + node.outputs.length > 0) return ofNamed(node, wired);
   const declared = new Set(wired.inputs.map(({ input }) => input.name));
   const others = node.inputs.filter(({ name }) => !declared.has(name) && isShown(node, type, name, wired.linked));
   return sorted([...wired.inputs.map(ofInput), ...others.map(ofSlot)], outputsOf(node, type, wired.outputs));
@@ -87,6 +90,12 @@ const sorted = (inputs: readonly ShownSlot[], outputs: readonly ShownSlot[]): Sl
   widgets: inputs.filter((slot) => slot.widget !== undefined),
   outputs,
 });
+
+/** Files call the one value of a Set or Get node after its type. */
+function ofNamed(node: Node, wired: Wired): Slots {
+  const { inputs, outputs } = ofFile(node);
+  return { inputs, outputs, widgets: wired.inputs.map(ofInput).filter((slot) => slot.widget !== undefined) };
+}
 
 function ofFile(node: Node): Slots {
   return sorted(node.inputs.map(ofSlot), node.outputs.map(ofSlot));
@@ -137,7 +146,10 @@ function ofInstance(document: Document, inner: Level, types: NodeTypes): Slots {
 
 const ofPort = (port: Port): ShownSlot => plain(port.name, port.type, port.label ?? port.name);
 
-/** The field that an input of a subgraph stands for: that of the first inner input it feeds. */
+/**
+ * The field that an input of a subgraph stands for: that of the first inner input it feeds. What the inner node holds is
+ * what an instance without a value of its own runs with, so it is the field's default.
+ */
 export function portWidget(
   document: Document,
   inner: Level,
@@ -152,14 +164,17 @@ export function portWidget(
     const nested = document.levels.get(levelId(target.type));
     if (nested?.definition !== undefined) {
       const found = portWidget(document, nested, link.to.slot, types, new Set([...seen, inner.id]));
-      if (found !== undefined) return found;
+      if (found !== undefined) return startingAt(found, target.values[link.to.slot]);
       continue;
     }
     const input = inputNamed(types.get(target.type), link.to.slot, target.values);
-    if (input?.widget !== undefined) return input.widget;
+    if (input?.widget !== undefined) return startingAt(input.widget, target.values[input.name]);
   }
   return undefined;
 }
+
+const startingAt = (widget: Widget | "unknown", value: Json | undefined): Widget | "unknown" =>
+  widget === "unknown" || value === undefined || value === null || value === widget.default ? widget : ({ ...widget, default: value } as Widget);
 
 /** What may be linked at `node` on one side; the ends of a subgraph count as nodes: its inputs give, its outputs take. */
 export function slotsAt(document: Document, level: Level, id: NodeId, side: Side, types: NodeTypes): readonly ShownSlot[] {

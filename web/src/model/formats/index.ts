@@ -1,6 +1,6 @@
 // Files of every kind in and out.
 
-import type { Document } from "../document";
+import type { Document, Node } from "../document";
 import { isObject, writeJson, type Json, type JsonObject } from "../json";
 import type { NodeTypes } from "../types";
 import { toPrompt, writePrompt } from "../convert/prompt";
@@ -105,6 +105,15 @@ export function writeWorkflow(document: Document, types: NodeTypes): string {
 /** The prompt (API) file of a document, as text: what is sent, with texts as they are now. */
 export const exportPrompt = (document: Document, types: NodeTypes): string => writePrompt(toPrompt(document, types));
 
-/** `document` with the names of values that could not be known before `types` were there. */
-export const withTypes = (document: Document, types: NodeTypes): Document =>
-  readWorkflow(workflowJson(document, types), types).document;
+/**
+ * `document` with the names of values and outputs that only `types` tell, and that `before` did not: the same document
+ * if there are none. What it was read from is still what is saved, as long as nothing is changed.
+ */
+export function withTypes(document: Document, types: NodeTypes, before: NodeTypes = new Map()): Document {
+  const isNew = ({ type, unnamedValues }: Node): boolean => types.has(type) && (unnamedValues !== undefined || !before.has(type));
+  if (![...document.levels.values()].some((level) => [...level.nodes.values()].some(isNew))) return document;
+  const read = readWorkflow(workflowJson(document, types), types).document;
+  const source = SOURCES.get(document);
+  if (source !== undefined) SOURCES.set(read, source);
+  return read;
+}

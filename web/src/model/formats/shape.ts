@@ -137,6 +137,9 @@ export const spelledBy = (rest: JsonObject | undefined): JsonObject | undefined 
 };
 
 /** `rest` that remembers how the file spelled it. */
+/** In `extra` of version 0.4: the ids of links that are hidden, which rows of it have no room for. */
+export const HIDDEN_LINKS = "easelHiddenLinks";
+
 export const remembering = (rest: JsonObject, raw: Json, more: JsonObject = {}): JsonObject => ({
   ...rest,
   [FILE]: { raw, ...more },

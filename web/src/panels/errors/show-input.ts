@@ -19,7 +19,7 @@ export function showInput(tab: Tab, view: Pick<ViewService, "fitSelection">, pla
 
 function focusField(node: string, input: string, patience: number): void {
   const element = document.querySelector(`[data-id="n:${CSS.escape(node)}"] [data-widget="${CSS.escape(input)}"]`);
-  const field = element?.querySelector<HTMLElement>("input,textarea,select,button:not([data-slot])");
+  const field = element?.querySelector<HTMLElement>("input,textarea,select,[tabindex='0'],button:not([data-slot])");
   if (field) field.focus({ preventScroll: true });
   else if (patience > 0) requestAnimationFrame(() => focusField(node, input, patience - 1));
 }

@@ -8,6 +8,7 @@ import { messageOf, notify } from "../../commands/notify";
 import { rank } from "../../commands/rank";
 import type { FileInfo } from "../../net";
 import { recentFiles } from "../../state/recent";
+import { storage } from "../../state/storage";
 import { useWorkspace } from "../../state/context";
 import { useUi } from "../../state/editor";
 import { useEditor } from "../shell/editor";
@@ -26,7 +27,7 @@ export function SavedPage(): React.JSX.Element {
   const found = rank(query, newest, (file) => ({ name: titleOf(file.path), also: [file.path] }));
   const open = new Map(tabs.flatMap((tab) => (tab.file === undefined ? [] : [[tab.file.path, tab.id] as const])));
 
-  const recent = query === "" ? recentFiles(localStorage).flatMap((path) => newest.find((file) => file.path === path) ?? []) : [];
+  const recent = query === "" ? recentFiles(storage("localStorage")).flatMap((path) => newest.find((file) => file.path === path) ?? []) : [];
 
   const openFile = (path: string): void => {
     const id = open.get(path);

@@ -3,7 +3,8 @@
 import type { Document, End, Level } from "../../model/document";
 import { linkTo } from "../../model/edit/graph";
 import { endKey, validTargets } from "../../model/edit/links";
-import { slotsAt } from "../../model/edit/slots";
+import { NOTES, slotsAt } from "../../model/edit/slots";
+import { t } from "../../i18n";
 import { INPUTS, type NodeId } from "../../model/ids";
 import type { NodeTypes } from "../../model/types";
 
@@ -36,5 +37,6 @@ export function nameOf(level: Level, id: NodeId, types: NodeTypes, document?: Do
   const node = level.nodes.get(id);
   if (node === undefined) return level.definition?.name ?? id;
   const inner = document?.levels.get(node.type as Level["id"])?.definition?.name;
-  return `${node.title ?? inner ?? types.get(node.type)?.title ?? node.type} #${id}`;
+  const given = NOTES.has(node.type) ? t("view.note.title") : (types.get(node.type)?.title ?? node.type);
+  return `${node.title ?? inner ?? given} #${id}`;
 }

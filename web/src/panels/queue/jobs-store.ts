@@ -20,6 +20,8 @@ export interface JobsState {
   readonly problem: unknown;
   /** Prompt, name and files of jobs that somebody looked at. */
   readonly details: Readonly<Record<string, JobDetails>>;
+  /** Jobs that this page took out of the queue: nothing is left of them on the server to ask for. */
+  readonly unqueued: ReadonlySet<string>;
 
   refresh(): Promise<void>;
   /** List other jobs of those that have ended. */
@@ -102,6 +104,7 @@ export function createJobsStore(
       loading: false,
       problem: undefined,
       details: {},
+      unqueued: new Set(),
       refresh,
       show: (scope) => {
         if (scope === get().scope) return Promise.resolve();
@@ -157,7 +160,10 @@ export function createJobsStore(
         const queue = get().queue;
         const running = queue.running.filter((job) => gone.has(job.id));
         const waiting = ids.filter((id) => !running.some((job) => job.id === id));
-        set({ queue: { ...queue, waiting: queue.waiting.filter((job) => !gone.has(job.id)) } });
+        set({
+          queue: { ...queue, waiting: queue.waiting.filter((job) => !gone.has(job.id)) },
+          unqueued: new Set([...get().unqueued, ...waiting]),
+        });
         return act(() =>
           Promise.all([
             ...running.map((job) => client.cancel(job.id)),

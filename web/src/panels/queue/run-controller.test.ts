@@ -29,6 +29,7 @@ function world() {
   const log = new Map<string, { number: number; event: string; data: JsonObject }[]>();
   const listeners = new Set<Listener>();
   const sent: string[] = [];
+  const asked: string[] = [];
   const client = {
     ...fakeJobsClient(all),
     clientId: "me",
@@ -38,7 +39,10 @@ function world() {
       kept.set(id, { ...detailsOf(job), prompt });
       return Promise.resolve({ id, number: sent.length, faults: {} });
     },
-    job: (id: string) => Promise.resolve(kept.get(id)),
+    job: (id: string) => {
+      asked.push(id);
+      return Promise.resolve(kept.get(id));
+    },
     events: (id: string, after = 0) =>
       Promise.resolve({
         events: (log.get(id) ?? []).filter((event) => event.number > after),
@@ -101,7 +105,7 @@ function world() {
     hear("executed", { prompt_id: id, node: "2", output: picture(name) });
     hear("execution_success", { prompt_id: id });
   };
-  return { all, kept, settle, hear, tab, jobs, runs, ends, runThrough };
+  return { all, kept, asked, settle, hear, tab, jobs, runs, ends, runThrough };
 }
 
 describe("the jobs of a tab", () => {
@@ -128,6 +132,31 @@ describe("the jobs of a tab", () => {
     hear("execution_interrupted", { prompt_id: next.ids[0] ?? "" });
     await vi.waitFor(() => expect(tab.runs.getState().job).toBeUndefined());
     expect(tab.runs.getState().nodes["2"]?.output).toEqual(picture("first.png"));
+  });
+
+  it("asks nothing about jobs that were taken out of the queue here", async () => {
+    const { runs, tab, all, jobs, asked } = world();
+    const { ids } = await runs.queue(tab);
+    const [id = ""] = ids;
+    all.queue = { ...all.queue, waiting: [sampleJob(1, { id, state: "pending", client_id: "me", outputs: {} })] };
+    await jobs.getState().refresh();
+    await vi.waitFor(() => expect(tab.runs.getState().job?.state).toBe("waiting"));
+    asked.length = 0;
+    await jobs.getState().clearWaiting();
+    expect(tab.runs.getState().job).toBeUndefined();
+    expect(asked).toEqual([]);
+  });
+
+  it("show what a node gives that is no output on that node", async () => {
+    const { runs, tab, settle, hear, ends } = world();
+    const { ids } = await runs.queue(tab);
+    const [id = ""] = ids;
+    const output = picture("decoded.png");
+    settle(id, { state: "done", outputs: { "shown:1": output } }, [["NodeFinished", { node: "shown:1", cached: false, seconds: 1, output }], ["Ended", { state: "done" }]]);
+    hear("execution_success", { prompt_id: id });
+    await vi.waitFor(() => expect(ends).toHaveLength(1));
+    await vi.waitFor(() => expect(tab.runs.getState().nodes["1"]?.output).toEqual(output));
+    expect(Object.keys(tab.runs.getState().nodes)).not.toContain("shown:1");
   });
 });
 

@@ -1,6 +1,7 @@
 // Ties tabs to their jobs: sends what a tab shows, hears what becomes of it, and writes that into the tab's run state.
 
 import { createStore, type StoreApi } from "zustand/vanilla";
+import { shownOn, withSinks } from "../../model/convert";
 import type { JsonObject } from "../../model/json";
 import type { Client, Connection, Job, JobRun, PreviewMethod } from "../../net";
 import { isEnded, jobIds, progressOf, UnreachableError } from "../../net";
@@ -23,6 +24,7 @@ export interface Converted {
 export interface QueueOptions {
   readonly front?: boolean;
   readonly count?: number;
+  /** Server ids of the nodes to run; all outputs without them. */
   readonly targets?: readonly string[];
   readonly previewMethod?: PreviewMethod;
 }
@@ -211,11 +213,29 @@ export function createRunController(options: RunControllerOptions): RunControlle
     }
   };
 
+  /** Follow a job no longer of which nothing is left; should it have begun after all, the queue still has it. */
+  const leave = (id: string): void => {
+    const tabId = tabOf(id);
+    tracker.forget(id);
+    touch(id);
+    if (tabId === undefined) return;
+    runsOf(tabId).jobs.delete(id);
+    show(tabId);
+  };
+
   /** The queue as it is now: jobs that left it have ended, jobs that came into it may belong to a tab. */
   const reconcile = (running: readonly Job[], waiting: readonly Job[]): void => {
     const there = new Set([...running, ...waiting].map((job) => job.id));
-    for (const { run } of tracker.active()) if (!there.has(run.id) && !sending.has(run.id)) void tracker.sync(run.id);
-    for (const job of [...running, ...waiting]) {
+    const { unqueued } = jobs.getState();
+    for (const { run } of tracker.active()) {
+      if (there.has(run.id) || sending.has(run.id)) continue;
+      if (unqueued.has(run.id)) leave(run.id);
+      else void tracker.sync(run.id);
+    }
+    take([...running, ...waiting]);
+  };
+  const take = (queued: readonly Job[]): void => {
+    for (const job of queued) {
       const isOurs = job.client_id === client.clientId || hasTab(workspace, job.workflow_id);
       // What runs for somebody else is followed too, so that the list can say how far it is.
       if (!isOurs && job.state !== "running") continue;
@@ -231,9 +251,13 @@ export function createRunController(options: RunControllerOptions): RunControlle
 
   const sending = new Set<string>();
 
+  const sinksOf = (prompt: JsonObject, targets: readonly string[] | undefined): { prompt: JsonObject; targets?: readonly string[] } =>
+    targets === undefined ? { prompt } : withSinks(prompt, targets, workspace.getState().types);
+
   const send = async (tab: Tab, id: string, how: QueueOptions): Promise<void> => {
-    const { prompt, workflow } = await options.toPrompt(tab);
-    const { front, targets } = how;
+    const { prompt: whole, workflow } = await options.toPrompt(tab);
+    const { front } = how;
+    const { prompt, targets } = sinksOf(whole, how.targets);
     const previewMethod = how.previewMethod ?? options.previewMethod?.();
     sending.add(id);
     tracker.add(id, prompt, targets);
@@ -296,8 +320,9 @@ export function createRunController(options: RunControllerOptions): RunControlle
       if (own.length > 0 || id === "") return;
       const last = (await client.jobs({ workflow: id, states: ["done"], limit: 1 })).jobs[0];
       if (last === undefined || runsOf(tab.id).shown !== undefined) return;
-      for (const [node, output] of Object.entries(last.outputs)) runsOf(tab.id).outputs.set(node, output);
-      const nodes = Object.entries(last.outputs).map(([node, output]): [string, NodeRun] => [node, { state: "done", output }]);
+      const outputs = Object.entries(last.outputs).map(([node, output]) => [shownOn(node), output] as const);
+      for (const [node, output] of outputs) runsOf(tab.id).outputs.set(node, output);
+      const nodes = outputs.map(([node, output]): [string, NodeRun] => [node, { state: "done", output }]);
       tab.runs.getState().set({ nodes: Object.fromEntries(nodes) });
     },
     detach: (tabId) => {
@@ -336,8 +361,9 @@ const hasTab = (workspace: WorkspaceStore, workflow: string | null | undefined):
 /** The nodes of a job, with what they showed before where they show nothing yet; what is the same stays the same object. */
 function nodesOf(run: JobRun["nodes"], outputs: Map<string, JsonObject>, before: Readonly<Record<string, NodeRun>>): Record<string, NodeRun> {
   const nodes: Record<string, NodeRun> = {};
+  for (const [id, node] of Object.entries(run)) if (node.output !== undefined) outputs.set(shownOn(id), node.output);
   for (const [id, node] of Object.entries(run)) {
-    if (node.output !== undefined) outputs.set(id, node.output);
+    if (shownOn(id) !== id) continue;
     const output = outputs.get(id);
     const next = node.output !== undefined || output === undefined ? node : { ...node, output };
     const old = before[id];

@@ -7,6 +7,7 @@ import { TabContext, useWorkspace } from "../../state/context";
 import { useSetting, useUi } from "../../state/editor";
 import type { PanelName } from "../../state/ui";
 import type { Tab } from "../../state/workspace";
+import { Completions } from "./Completions";
 import { useEditor } from "./editor";
 import { Offline } from "./Offline";
 import { Part } from "./Part";
@@ -15,7 +16,7 @@ import { Rail } from "./Rail";
 import { SidePanel } from "./SidePanel";
 import { LiveRegion, StatusLine } from "./StatusLine";
 import { TopBar } from "./TopBar";
-import { useClipboard, useDrop, useKeys, useLook, useTitle } from "./useEffects";
+import { useClipboard, useDrop, useKeys, useLook, useSoon, useTitle } from "./useEffects";
 import { Stage } from "./Stage";
 
 const NodesPanel = lazy(() => import("./NodesPanel").then((module) => ({ default: module.NodesPanel })));
@@ -25,11 +26,15 @@ const SettingsPanel = lazy(() => import("../settings/SettingsPanel").then((modul
 const HelpPanel = lazy(() => import("../help/HelpPanel").then((module) => ({ default: module.HelpPanel })));
 const JobsPanel = lazy(() => import("../queue/jobs-panel").then((module) => ({ default: module.JobsPanel })));
 const ErrorsPanel = lazy(() => import("../errors/errors-panel").then((module) => ({ default: module.ErrorsPanel })));
-const Palette = lazy(() => import("../palette/Palette").then((module) => ({ default: module.Palette })));
+const loadPalette = () => import("../palette/Palette").then((module) => ({ default: module.Palette }));
+const Palette = lazy(loadPalette);
 const Find = lazy(() => import("../palette/Find").then((module) => ({ default: module.Find })));
 const HistoryDialog = lazy(() => import("./HistoryDialog").then((module) => ({ default: module.HistoryDialog })));
 const MissingDialog = lazy(() => import("./MissingDialog").then((module) => ({ default: module.MissingDialog })));
 const AppMode = lazy(() => import("../appmode/AppMode").then((module) => ({ default: module.AppMode })));
+
+/** Notices leave the tools of the canvas free, in pixels. */
+const ABOVE_TOOLS = 72;
 
 export function Shell(): React.JSX.Element {
   const editor = useEditor();
@@ -40,15 +45,18 @@ export function Shell(): React.JSX.Element {
   const tab = useWorkspace((state) => state.tabs.find((candidate) => candidate.id === state.active));
   const form = useUi((state) => tab !== undefined && state.forms.has(tab.id));
   useTitle(tab);
+  useSoon(loadPalette);
   return (
     <div className="shell">
       <TopBar tab={tab} />
       <Offline />
       <Rail />
-      {tab === undefined ? <Welcome /> : <Open key={tab.id} tab={tab} form={form} />}
-      <TabContext.Provider value={tab}>
-        <Panel tab={tab} />
-      </TabContext.Provider>
+      <Completions>
+        {tab === undefined ? <Welcome /> : <Open key={tab.id} tab={tab} form={form} />}
+        <TabContext.Provider value={tab}>
+          <Panel tab={tab} />
+        </TabContext.Provider>
+      </Completions>
       {!form && <StatusLine tab={tab} />}
       <Overlays tab={tab} />
       <LiveRegion tab={tab} />
@@ -141,7 +149,7 @@ function Overlays({ tab }: { readonly tab: Tab | undefined }): React.JSX.Element
         {overlay === "missing" && <MissingDialog />}
       </Part>
       <QuestionDialog />
-      <Toaster theme={theme} position="bottom-right" offset={16} gap={8} containerAriaLabel={t("shell.notices")} toastOptions={{ closeButtonAriaLabel: t("shell.close") }} />
+      <Toaster theme={theme} position="bottom-right" offset={{ bottom: ABOVE_TOOLS, right: 16 }} gap={8} containerAriaLabel={t("shell.notices")} toastOptions={{ closeButtonAriaLabel: t("shell.close") }} />
     </>
   );
 }

@@ -8,18 +8,20 @@ import { canRun, runCommand, type Dispatch } from "../../commands/dispatch";
 import { createFileService } from "../../commands/fileService";
 import { createFormats } from "../../commands/formats";
 import { onMac } from "../../commands/keys";
-import type { RunService, Services } from "../../commands/services";
+import type { Formats, RunService, Services } from "../../commands/services";
 import { createCommands } from "../../commands/table";
 import { t } from "../../i18n";
 import { connect, createVersionCheck, type Client, type Connection } from "../../net";
-import { createMemoryStore, type DraftStore } from "../../state/drafts";
+import type { DraftStore } from "../../state/drafts";
 import { openDraftsDb } from "../../state/draftsDb";
 import { rememberFile } from "../../state/recent";
 import { createServerDrafts } from "../../state/serverDrafts";
-import { startSession, type Session } from "../../state/session";
+import { createServerStore } from "../../state/serverStore";
+import { newId, startSession, type Session } from "../../state/session";
 import { createSettingsStore, SERVER_KEY, type SettingsStore } from "../../state/settings";
 import { readShareLink } from "../../state/share";
-import { createUiStore, type UiStore } from "../../state/ui";
+import { storage } from "../../state/storage";
+import { createUiStore } from "../../state/ui";
 import { createWorkbench } from "../../state/workbench";
 import { createWorkspaceStore, type WorkspaceStore } from "../../state/workspace";
 import { opensAsForm, readForm } from "../appmode/linear";
@@ -28,15 +30,17 @@ import { createEstimates } from "../queue/estimate";
 import { createMemoryStore as createMemoryUse } from "../queue/memory";
 import { FIRST, readTemplate } from "../templates/templates";
 import type { Editor } from "./editor";
+import { loadTypes, refresh } from "./refresh";
 import { createRuns, runService } from "./running";
 import { createCanvasPort, followPointer, viewService } from "./ports";
 
 const ACTIVE = "easel.active";
+const BROWSER = "easel.browser";
 
 /** Settings come first, since the page is drawn by them. */
 export function startSettings(client: Client): SettingsStore {
   return createSettingsStore({
-    local: localStorage,
+    local: storage("localStorage"),
     send: (values) => void client.saveSettings({ [SERVER_KEY]: { ...values } }).catch(() => undefined),
   });
 }
@@ -45,9 +49,9 @@ export async function boot(client: Client, settings: SettingsStore): Promise<Edi
   const workspace = createWorkspaceStore();
   const ui = createUiStore();
   const connection = connect({ url: client.base, clientId: client.clientId });
-  const [session, store] = await Promise.all([startSession(), openStore(ui), loadTypes(client, workspace)]);
-  const bench = createWorkbench({ workspace, store, session: session.id, onHealth: ui.getState().setProblem });
   const formats = createFormats(() => workspace.getState().types);
+  const [session, store] = await Promise.all([startSession(), openStore(client, formats), loadTypes(client, workspace)]);
+  const bench = createWorkbench({ workspace, store, session: session.id, onHealth: ui.getState().setProblem });
   const drafts = createServerDrafts(client.files, (tab) => formats.write(tab.document.getState().document));
   const files = createFileService({ bench, files: client.files, formats, drafts, session, ui, template: readTemplate });
   const canvas = createCanvasPort();
@@ -79,26 +83,24 @@ export async function boot(client: Client, settings: SettingsStore): Promise<Edi
   };
 
   bench.restore(await store.load().catch(() => []), session.living);
+  // Where the server keeps the drafts anyway, it needs no second copy.
+  if (store.isWhole !== true) bench.onChange((tab) => drafts.changed(tab));
   keep(editor);
   listen(editor, connection);
   await openFirst(editor);
   return editor;
 }
 
-async function openStore(ui: UiStore): Promise<DraftStore> {
+/** Drafts in this browser, or on the server where it keeps nothing. */
+async function openStore(client: Client, formats: Formats): Promise<DraftStore> {
   try {
     return await openDraftsDb();
   } catch (error) {
-    ui.getState().setProblem(messageOf(error));
-    return createMemoryStore();
-  }
-}
-
-async function loadTypes(client: Client, workspace: WorkspaceStore): Promise<void> {
-  try {
-    workspace.getState().setTypes(await client.nodeTypes());
-  } catch (error) {
-    notify(t("shell.noTypes"), { tone: "error", details: messageOf(error) });
+    notify(t("files.draftsOnServer"), { details: messageOf(error) });
+    const local = storage("localStorage");
+    const browser = local.getItem(BROWSER) ?? newId();
+    local.setItem(BROWSER, browser);
+    return createServerStore(client.files, { write: formats.write, read: (text) => formats.readText(text).document }, browser);
   }
 }
 
@@ -114,7 +116,7 @@ async function openFirst({ workspace, services, ui, settings }: Editor): Promise
     notify(t("files.badLink"), { tone: "error", details: messageOf(error) });
   }
   const { tabs, activate } = workspace.getState();
-  const last = sessionStorage.getItem(ACTIVE);
+  const last = storage("sessionStorage").getItem(ACTIVE);
   if (last !== null && location.hash === "" && tabs.some((tab) => tab.id === last)) activate(last);
   if (tabs.length === 0) await services.files.openTemplate(FIRST);
   const first = workspace.getState().tabs[0];
@@ -124,7 +126,6 @@ async function openFirst({ workspace, services, ui, settings }: Editor): Promise
 
 /** Everything that keeps what is open: the server's copies, the page that goes away, the tab that is shown. */
 function keep({ bench, workspace, drafts, runs, settings, ui }: Editor): void {
-  bench.onChange((tab) => drafts.changed(tab));
   const flush = (): void => {
     void bench.journal.flush();
     void drafts.flush();
@@ -143,9 +144,9 @@ function keep({ bench, workspace, drafts, runs, settings, ui }: Editor): void {
   let lastFile: string | undefined;
   const follow = (): void => {
     const { tabs, active } = workspace.getState();
-    if (active !== undefined) sessionStorage.setItem(ACTIVE, active);
+    if (active !== undefined) storage("sessionStorage").setItem(ACTIVE, active);
     const shown = tabs.find((tab) => tab.id === active)?.file?.path;
-    if (shown !== undefined && shown !== lastFile) rememberFile(localStorage, shown);
+    if (shown !== undefined && shown !== lastFile) rememberFile(storage("localStorage"), shown);
     lastFile = shown;
     for (const tab of tabs) {
       if (known.has(tab.id)) continue;
@@ -167,9 +168,11 @@ function keep({ bench, workspace, drafts, runs, settings, ui }: Editor): void {
 function listen(editor: Editor, connection: Connection): void {
   const { workspace, client, settings, session, services } = editor;
   const versions = createVersionCheck(client);
+  let connections = 0;
   const opened = (): void => {
     workspace.getState().setConnected(true);
-    void refresh(editor, versions);
+    void refresh(editor, versions, ++connections > 1);
+    void editor.drafts.flush(); // what could not be sent meanwhile
   };
   if (connection.isOpen()) opened();
   connection.listen((heard) => {
@@ -178,17 +181,6 @@ function listen(editor: Editor, connection: Connection): void {
   });
   void client.settings().then((data) => settings.getState().merge(data[SERVER_KEY]), () => undefined);
   listenToOthers(session, workspace, (path) => void services.files.openStored(path));
-}
-
-async function refresh({ client, workspace }: Editor, versions: ReturnType<typeof createVersionCheck>): Promise<void> {
-  if (workspace.getState().types.size === 0) await loadTypes(client, workspace);
-  try {
-    if (await versions.isOutdated()) {
-      notify(t("shell.newVersion"), { action: { label: t("shell.reload"), run: () => location.reload() } });
-    }
-  } catch {
-    // the line is gone again; the next connection asks again
-  }
 }
 
 function listenToOthers(session: Session, workspace: WorkspaceStore, open: (path: string) => void): void {

@@ -1,6 +1,7 @@
 // Areas that are built beside the shell, as narrow as the shell needs them; here they are bound to it.
 
 import type { Point } from "../../model/document";
+import { instancePath } from "../../model/edit/subgraph";
 import type { Controller } from "../../view/controller";
 import type { ViewService } from "../../commands/services";
 
@@ -23,6 +24,11 @@ export const viewService = (port: CanvasPort, pointer: { readonly at: Point | un
     else camera?.zoomBy(by === "in" ? STEP : 1 / STEP);
   },
   openSearch: () => port.current?.openSearch(),
+  instances: () => {
+    if (port.current === undefined) return [];
+    const { document, path } = port.current.documents.getState();
+    return instancePath(document, path, port.current.view.getState().entered);
+  },
   place: () => {
     const camera = port.current?.camera;
     if (camera === undefined) return undefined;

@@ -5,7 +5,7 @@ import type { RunService } from "../../commands/services";
 import { t } from "../../i18n";
 import { afterRun, toPrompt } from "../../model/convert";
 import { workflowJson } from "../../model/formats/workflow";
-import type { Client, Connection } from "../../net";
+import { UnreachableError, type Client, type Connection } from "../../net";
 import type { SettingsStore } from "../../state/settings";
 import type { UiStore } from "../../state/ui";
 import type { Tab, WorkspaceStore } from "../../state/workspace";
@@ -69,7 +69,8 @@ export function runService(runs: RunController, settings: SettingsStore, ui: UiS
     queue: async (tab, how) => {
       const { refused } = await runs.queue(tab, { ...how, ...preview() });
       if (refused === undefined) return ui.getState().announce(t("run.queued"));
-      const errors = Object.values(tab.runs.getState().errors).flat().length;
+      // What is about the workflow itself is in its errors; that nobody answered is not.
+      const errors = refused instanceof UnreachableError ? 0 : Object.values(tab.runs.getState().errors).flat().length;
       const action = { label: t("shell.show"), run: () => ui.getState().show("errors") };
       if (errors > 0) notify(t("run.refused", { count: errors }), { tone: "error", action });
       else notify(t("run.notSent"), { tone: "error", details: messageOf(refused) });

@@ -101,6 +101,16 @@ export function useClipboard(editor: Editor): void {
   }, [editor]);
 }
 
+const SOON_MS = 300;
+
+/** Load a part once the page stands: who types at once after its key types into it, and not into the page. */
+export function useSoon(load: () => Promise<unknown>): void {
+  useEffect(() => {
+    const timer = setTimeout(() => void load().catch(() => undefined), SOON_MS);
+    return () => clearTimeout(timer);
+  }, [load]);
+}
+
 /** The title says which document, and how far its run is. */
 export function useTitle(tab: Tab | undefined): void {
   useEffect(() => {

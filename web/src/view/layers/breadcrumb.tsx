@@ -19,7 +19,11 @@ export function Breadcrumb(): React.JSX.Element | null {
           <button
             type="button"
             aria-current={depth === names.length - 1 ? "page" : undefined}
-            onClick={() => documents.getState().leaveTo(depth)}
+            onClick={() => {
+              documents.getState().leaveTo(depth);
+              // The keys of the canvas are what is wanted next, Escape for one.
+              document.querySelector<HTMLElement>(".canvas-flow")?.focus({ preventScroll: true });
+            }}
           >
             {depth === 0 ? t("view.crumbs.root") : name}
           </button>

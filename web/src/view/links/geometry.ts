@@ -98,6 +98,15 @@ export function pathOf(points: readonly Point[], style: LinkStyle): string {
     .join("");
 }
 
+const STUB = 14;
+
+/** The two ends of a link that is hidden otherwise, so that one sees that there is one. */
+export function stubsOf(points: readonly Point[]): string {
+  const [from, to] = [points[0], points.at(-1)];
+  if (from === undefined || to === undefined) return "";
+  return `M${pair(from)}h${STUB}M${pair({ x: to.x - STUB, y: to.y })}h${STUB}`;
+}
+
 function angled(points: readonly Point[]): string {
   const [first] = points;
   if (first === undefined) return "";

@@ -12,7 +12,7 @@ import { useSetting } from "../../state/editor";
 import { useController } from "../controller-context";
 import { PrefixContext, useView } from "../context";
 import { typeColor } from "../look";
-import { isEnd, middleOf, pathOf, pointsOf, type LinkStyle } from "./geometry";
+import { isEnd, middleOf, pathOf, pointsOf, stubsOf, type LinkStyle } from "./geometry";
 import { relationOf, useScene } from "./scene";
 import { useContext } from "react";
 
@@ -34,12 +34,18 @@ export const LinkView = memo(function LinkView({ id }: { readonly id: LinkId }):
   });
   const type = useCarried(id);
   const hidden = useDocument((state) => isHidden(linkIn(state, id)?.link ?? NONE)) || style === "hidden";
+  const stubs = useScene((scene) => {
+    const link = hidden ? scene.level.links.get(id) : undefined;
+    const points = link === undefined ? undefined : pointsOf(scene, link);
+    return points === undefined ? undefined : stubsOf(points);
+  });
   const looks = useLook(id);
   if (path === undefined || type === undefined) return null;
   const color = { "--type": typeColor(type) } as CSSProperties;
   return (
     <g className={`l-link ${looks} ${hidden ? "is-hidden" : ""}`} style={color} data-link={id}>
       <path className="l-line" d={path} />
+      {stubs !== undefined && <path className="l-stub" d={stubs} />}
       <Hit id={id} path={path} style={drawn} />
     </g>
   );

@@ -6,6 +6,7 @@ import type { LinkId } from "../../model/ids";
 import { useSetting } from "../../state/editor";
 import { useView } from "../context";
 import { typeColor } from "../look";
+import { NamedLines } from "./extra-lines";
 import { endPoint, pathOf } from "./geometry";
 import { LinkView } from "./link-view";
 import { linksIn, useScene } from "./scene";
@@ -17,6 +18,7 @@ export const LinksLayer = memo(function LinksLayer({ region }: { readonly region
   return (
     <svg className={`l-layer ${isFaded ? "is-faded" : ""}`}>
       {ids !== "" && ids.split(" ").map((id) => <LinkView key={id} id={id as LinkId} />)}
+      <NamedLines />
       <Cut />
     </svg>
   );

@@ -30,7 +30,8 @@ export function CanvasMenu(): React.JSX.Element | null {
           aria-label={t(`view.menu.${at.on.kind === "reroute" ? "point" : at.on.kind}`)}
           onCloseAutoFocus={(event) => {
             event.preventDefault();
-            document.querySelector<HTMLElement>(".canvas-flow")?.focus({ preventScroll: true });
+            // What an item opened, a title or the search, has the focus by now and keeps it.
+            if (!isField(document.activeElement)) document.querySelector<HTMLElement>(".canvas-flow")?.focus({ preventScroll: true });
           }}
         >
           {itemsFor(at, controller, commands).map((item, place) => (
@@ -41,6 +42,8 @@ export function CanvasMenu(): React.JSX.Element | null {
     </Menu.Root>
   );
 }
+
+const isField = (element: Element | null): boolean => element instanceof HTMLInputElement || element instanceof HTMLTextAreaElement;
 
 function Row({ item, at }: { readonly item: Item; readonly at: MenuAt }): React.JSX.Element | null {
   const { t } = useTranslation();

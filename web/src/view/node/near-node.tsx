@@ -12,6 +12,7 @@ import { t } from "../../i18n";
 import { useCommands } from "../commands-context";
 import { useController } from "../controller-context";
 import { useServerId, useView, useViewStore } from "../context";
+import { PassThrough } from "../links/extra-lines";
 import { flowId } from "../names";
 import { setAnchors, setHeight } from "../view-store";
 import { Dot } from "./dot";
@@ -19,6 +20,10 @@ import { Preview } from "./preview";
 import { ResizeGrip } from "./resize-grip";
 import { instanceType, useLevelId, useSlots, type Kind } from "./use-node";
 import "./node.css";
+import "./dots.css";
+import "./states.css";
+import "./others.css";
+import "./note.css";
 
 interface NearProps {
   readonly node: Node;
@@ -40,6 +45,7 @@ export const NearNode = memo(function NearNode({ node, kind, style }: NearProps)
     <div className={`n-node is-${node.mode} run-${state} ${node.collapsed ? "is-collapsed" : ""} ${isMissing ? "is-missing" : ""} ${over ? "is-target" : ""}`} style={style}>
       <Header node={node} kind={kind} serverId={serverId} />
       {node.collapsed ? <Stubs node={node} slots={slots} /> : <Body node={node} kind={kind} slots={slots} serverId={serverId} isMissing={isMissing} errors={own} />}
+      {node.mode === "bypass" && <PassThrough id={node.id} />}
       {!node.collapsed && !node.pinned && <ResizeGrip node={node} />}
     </div>
   );

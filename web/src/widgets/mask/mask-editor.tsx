@@ -3,6 +3,7 @@
 import * as Dialog from "@radix-ui/react-dialog";
 import { useContext, useEffect, useState, useSyncExternalStore } from "react";
 import { t } from "../../i18n";
+import { messageOf } from "../../commands/notify";
 import { UploadContext } from "../upload";
 import { MaskCanvas } from "./mask-canvas";
 import { MaskTools } from "./mask-tools";
@@ -23,7 +24,7 @@ export default function MaskEditor({ value, saved, close }: MaskEditorProps): Re
     let isWanted = true;
     open(value).then(
       (opened) => isWanted && setPainting(opened),
-      (error: unknown) => isWanted && setFault(t("mask.openFailed", { name: value, reason: reasonOf(error) })),
+      (error: unknown) => isWanted && setFault(t("mask.openFailed", { name: value, reason: messageOf(error) })),
     );
     return () => {
       isWanted = false;
@@ -32,9 +33,10 @@ export default function MaskEditor({ value, saved, close }: MaskEditorProps): Re
   if (painting !== undefined) return <Open value={value} painting={painting} saved={saved} close={close} />;
   return (
     <Frame close={close}>
-      <p className={fault === undefined ? "m-waiting" : "m-fault"} role={fault === undefined ? "status" : "alert"}>
-        {fault ?? t("mask.opening")}
-      </p>
+      <div className="m-waiting" role={fault === undefined ? "status" : "alert"}>
+        <p>{fault ?? t("mask.opening")}</p>
+        {fault !== undefined && <button type="button" className="button" onClick={close}>{t("mask.close")}</button>}
+      </div>
     </Frame>
   );
 }

@@ -4,6 +4,7 @@ import type { Document, Level, Node } from "../../document";
 import { INPUTS, levelId, type LevelId } from "../../ids";
 import { isArray, parseJson, type Json } from "../../json";
 import { inputNamed } from "../../inputs";
+import { GET, SET } from "../../own-types";
 import type { InputType, NodeType, NodeTypes, Variant } from "../../types";
 import { saidName } from "../shape";
 import type { Layout, Row } from "./values";
@@ -11,9 +12,7 @@ import type { Layout, Row } from "./values";
 export const NOTES: ReadonlySet<string> = new Set(["Note", "MarkdownNote"]);
 export const REROUTE = "Reroute";
 export const PRIMITIVE = "PrimitiveNode";
-/** Links by name: what feeds a `SetNode` comes out of every `GetNode` of the same name. */
-export const SET = "SetNode";
-export const GET = "GetNode";
+export { GET, SET };
 /** Node types that exist in editors only. */
 export const VIRTUAL: ReadonlySet<string> = new Set([...NOTES, REROUTE, PRIMITIVE, SET, GET]);
 

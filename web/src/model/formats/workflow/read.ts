@@ -5,7 +5,7 @@ import { frameId, levelId, nodeId, ROOT, type FrameId, type LevelId, type NodeId
 import { isArray, isObject, type Json, type JsonObject } from "../../json";
 import type { NodeTypes } from "../../types";
 import { FormatError, type Notice } from "../errors";
-import { badShape, highest, idOf, listOf, objectOf, outline, pointOf, remembering, sizeOf, textOf, typeOf, uniqueNames, without } from "../shape";
+import { badShape, HIDDEN_LINKS, highest, idOf, listOf, objectOf, outline, pointOf, remembering, sizeOf, textOf, typeOf, uniqueNames, without } from "../shape";
 import { layoutOf, type Levels } from "./layouts";
 import { named, optionalText, readNode, type ReadNode } from "./read_node";
 import { readLinks, readParents, readReroutes } from "./read_links";
@@ -26,7 +26,7 @@ const LEVEL_KEYS: ReadonlySet<string> = new Set([
 ]);
 const FRAME_KEYS: ReadonlySet<string> = new Set(["id", "title", "bounding", "color"]);
 const PORT_KEYS: ReadonlySet<string> = new Set(["id", "name", "type", "label", "linkIds"]);
-const REROUTE_KEYS: ReadonlySet<string> = new Set(["reroutes", "linkExtensions"]);
+const REROUTE_KEYS: ReadonlySet<string> = new Set(["reroutes", "linkExtensions", HIDDEN_LINKS]);
 const SUBGRAPHS: ReadonlySet<string> = new Set(["subgraphs"]);
 
 export const isWorkflow = (data: Json): data is JsonObject => isObject(data) && isArray(data["nodes"]);
@@ -169,8 +169,9 @@ function readLevel(data: JsonObject, id: LevelId, path: string, reading: Reading
   const reroutes = isArray(data["reroutes"]) ? data["reroutes"] : softList(extra["reroutes"]);
   const parents = softList(extra["linkExtensions"]);
   const via = readParents(parents);
+  const hidden = new Set(softList(extra[HIDDEN_LINKS]).flatMap((link) => idOf(link) ?? []));
   const rows = listOf(data["links"], `${path}.links`);
-  const { links, strays, dangling } = readLinks(rows, { nodes, types, definitions, via, ...inside });
+  const { links, strays, dangling } = readLinks(rows, { nodes, types, definitions, via, hidden, ...inside });
   for (const link of dangling) {
     const message = `input ${link.to.slot} of node ${link.to.node} is linked to node ${link.from.node}, which the file does not have`;
     notices.push({ code: "dangling-link", message, level: id, node: link.to.node });

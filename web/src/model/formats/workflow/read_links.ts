@@ -45,6 +45,8 @@ export interface Around {
   readonly inside?: { readonly ports: Definition; readonly inputs: string; readonly outputs: string };
   /** The reroute nearest to the target, by link id. */
   readonly via: ReadonlyMap<string, string>;
+  /** Links that version 0.4 lists as hidden. */
+  readonly hidden: ReadonlySet<string>;
 }
 
 export interface ReadLinks {
@@ -141,7 +143,7 @@ function outputName(node: Node | undefined, number: number, around: Around): str
 
 function linkOf(row: Row, id: string, from: End, to: End, around: Around): Link {
   const via = row.parent ?? around.via.get(row.id);
-  const rest = isArray(row.raw) ? {} : without(objectOf(row.raw), LINK_KEYS);
+  const rest = isArray(row.raw) ? (around.hidden.has(row.id) ? { hidden: true } : {}) : without(objectOf(row.raw), LINK_KEYS);
   return {
     id: linkId(id),
     from,

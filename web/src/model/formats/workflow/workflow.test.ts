@@ -53,3 +53,12 @@ describe.each(files)("%s", (file) => {
     expect(writeJson(workflowJson(document, TYPES), 1)).toBe(writeJson(data, 1));
   });
 });
+
+test("links that are hidden stay so in a file of version 0.4, and only they", () => {
+  const node = (id: number, links: Json): Json => ({ id, type: "T", inputs: [{ name: "a", type: "*", link: id === 1 ? null : id }], outputs: [{ name: "b", type: "*", links }] });
+  const data = { nodes: [node(1, [2, 3]), node(2, null), node(3, null)], links: [[2, 1, 0, 2, 0, "*"], [3, 1, 0, 3, 0, "*"]], extra: { easelHiddenLinks: [3], other: 1 } };
+  const { document } = readWorkflow(data, NO_TYPES);
+  const [root] = document.levels.values();
+  expect([...(root?.links.values() ?? [])].map((link) => link.rest?.["hidden"])).toEqual([undefined, true]);
+  expect(workflowJson(document, NO_TYPES)).toMatchObject({ links: data.links, extra: data.extra });
+});

@@ -5,7 +5,7 @@ import { INPUTS, OUTPUTS, ROOT } from "../../ids";
 import { isArray, isObject, type Json, type JsonObject } from "../../json";
 import type { NodeTypes } from "../../types";
 import {
-  fileOf, highest, idOf, inOrderOf, kept, member, objectOf, pointOf, same, spelledBy, textOf, typeOf, without, writtenId,
+  fileOf, HIDDEN_LINKS, highest, idOf, inOrderOf, kept, member, objectOf, pointOf, same, spelledBy, textOf, typeOf, without, writtenId,
   type Fields,
 } from "../shape";
 import { layoutOf } from "./layouts";
@@ -61,6 +61,7 @@ function extraOf(document: Document, parts: Parts, isNew: boolean): JsonObject |
     ...kept,
     ["reroutes", parts.reroutes.length > 0 || had("reroutes") ? parts.reroutes : undefined],
     ["linkExtensions", parts.parents.length > 0 || had("linkExtensions") ? parts.parents : undefined],
+    [HIDDEN_LINKS, parts.hidden.length > 0 ? parts.hidden : undefined],
   ];
   const extra = inOrderOf(order, fields);
   return isNew || Object.hasOwn(document.rest, "extra") || Object.keys(extra).length > 0 ? extra : undefined;
@@ -138,6 +139,7 @@ interface Parts {
   readonly groups: Json[];
   readonly reroutes: Json[];
   readonly parents: Json[];
+  readonly hidden: number[];
   readonly lastNode: number;
   readonly lastLink: number;
   readonly lastReroute: number;
@@ -172,6 +174,7 @@ function writeLevel(level: Level, isSubgraph: boolean, { document, types }: Writ
     groups: writeFrames(level),
     reroutes: writeReroutes(level, links, reroutes),
     parents: parentsOf(level, links, reroutes),
+    hidden: [...level.links.values()].filter((link) => link.rest?.["hidden"] === true).map(linkNumber),
     lastNode: highest(level.nodes.keys()),
     lastLink: highest(written),
     lastReroute: highest([...reroutes.values()].map(String)),
