@@ -70,7 +70,6 @@ _ADD_ONS = (
     ("controlnet", "control-lora", "lora_controlnet"),
     ("ip_adapter", "IP-Adapter", ".to_k_ip."),
     ("style_model", "style model (T2I-Adapter)", "style_embedding"),
-    ("controlnet", "ControlNet union", "task_embedding"),
     ("lora", "LoRA (kohya)", "lora_unet_"),
     ("lora", "LoRA (kohya)", "lora_te"),
     ("lora", "LoRA (PEFT)", ".lora_A."),

@@ -40,8 +40,8 @@ from nodes.families import (
 )
 from nodes.model_sampling import model_sampling_discrete
 from nodes.vision import encode_image, unclip_conditioning
-from tests.oracles import families, sd1, systems, vision
-from tests.oracles.systems import CFG, SEED, STEPS, System, noise, picture, scheduler, sides, spread_noise
+from tests.oracles import families, systems, vision
+from tests.oracles.systems import CFG, SEED, STEPS, System, Upscaler, noise, picture, scheduler, sides, spread_noise
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")  # diffusers' own
 
@@ -187,24 +187,6 @@ def test_latent_consistency_models_are_told_the_scale(tmp_path: Path, old: bool)
     assert (own.vae.decode(model.latents.unscaled(estimate)) - expected).abs().max() < 1e-4
     steps = Steps(4, "lcm", "sgm_uniform")
     assert drive(sample(model, *sides(own), latent, seed=SEED, cfg=7.0, steps=steps)).samples.isfinite().all()
-
-
-class Upscaler(System):
-    """The x4 upscaler: a table of noise levels, cross-attention only on its coarser levels but the last."""
-
-    def __init__(self) -> None:
-        unet = families.linear_unet(
-            (32, 64, 64, 128), (0, 1, 1, 1), 96, channels=7, num_class_embeds=1000,
-            only_cross_attention=(True, True, True, False), attention_head_dim=8,
-        )  # fmt: skip
-        super().__init__(unet=unet)
-        self.text = families.tower(96, 3)
-        self.vae = sd1.autoencoder((32, 32, 64), 1)
-        self.vae.register_to_config(scaling_factor=0.08333)
-        text = families.prefixed("cond_stage_model.model.", families.open_clip_state(self.text))
-        vae = families.prefixed("first_stage_model.", sd1.autoencoder_state(self.vae))
-        unet_state = families.prefixed("model.diffusion_model.", families.unet_state(self.unet))
-        self.state = {**unet_state, **vae, **text}
 
 
 def test_the_x4_upscaler_enlarges_a_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
