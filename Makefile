@@ -17,7 +17,7 @@ run: $(VENV)/.run-stamp
 editor: $(VENV)/bin/python
 	$(BIN)/python web/build.py
 
-test: gates unit journeys
+test: gates unit
 
 gates: $(VENV)/.test-stamp
 	$(BIN)/ruff format --check $(SOURCES)
