@@ -50,7 +50,8 @@ class Casting:
     def _widened(self, layer: nn.Module, name: str, weight: Tensor) -> Tensor:
         kept = self._kept.get((layer, name))
         if kept is None or kept[0] is not weight or kept[1].dtype != self.dtype or kept[1].device != weight.device:
-            self._kept[layer, name] = kept = (weight, weight.detach().to(self.dtype))
+            with torch.inference_mode(False):  # what is kept may be trained through later
+                self._kept[layer, name] = kept = (weight, weight.detach().to(self.dtype))
         return kept[1]
 
 

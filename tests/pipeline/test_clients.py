@@ -51,7 +51,7 @@ def test_a_python_client_draws_and_fetches_a_picture(server: Served, tmp_path: P
     assert client.get_queue() == {"queue_running": [], "queue_pending": []}
     assert "KSampler" in client.get_object_info()
     assert client.get_system_stats()["devices"][0]["type"] == "cpu"
-    assert client.get_embeddings() == []
+    assert client.get_embeddings() == ["easel-demo-shield"]
 
 
 def test_a_python_client_uploads_a_picture_and_paints_over_it(server: Served) -> None:
