@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 from engine.models.adapters.hooks import AdapterHook, Hooks, Keyframe, Keyframes
@@ -40,9 +41,8 @@ def create_hook_lora(
     ctx: NodeContext = PLAIN,
 ) -> Hooks:
     """A LoRA for the prompts that get this hook; SetClipHooks has it change the text encoder too."""
-    if strength_model == 0 and strength_clip == 0:
-        return prev_hooks or Hooks()
-    return _after(prev_hooks, read_adapter(ctx.file("loras", lora_name)), strength_model, strength_clip)
+    path = ctx.file("loras", lora_name)
+    return _after(prev_hooks, read_adapter, path, strength_model, strength_clip)
 
 
 @node("CreateHookLoraModelOnly", category=CREATE, display_name="Create Hook LoRA (MO)")
@@ -65,9 +65,8 @@ def create_hook_model(
     ctx: NodeContext = PLAIN,
 ) -> Hooks:
     """Another checkpoint for the prompts that get this hook: strength 1 is that one, between 0 and 1 a mixture."""
-    if strength_model == 0 and strength_clip == 0:
-        return prev_hooks or Hooks()
-    return _after(prev_hooks, read_model(ctx.file("checkpoints", ckpt_name)), strength_model, strength_clip)
+    path = ctx.file("checkpoints", ckpt_name)
+    return _after(prev_hooks, read_model, path, strength_model, strength_clip)
 
 
 @node("CreateHookModelAsLoraModelOnly", category=CREATE, display_name="Create Hook Model as LoRA (MO)")
@@ -186,8 +185,18 @@ def create_keyframes_from_floats(
     return _spread(strengths, start_percent, end_percent, prev_hook_kf, print_keyframes, ctx)
 
 
-def _after(previous: Hooks | None, adapter: AdapterFile, strength_model: float, strength_clip: float) -> Hooks:
-    return (previous or Hooks()).joined(Hooks((AdapterHook(adapter, strength_model, strength_clip),)))
+def _after(
+    previous: Hooks | None,
+    read: Callable[[Path], AdapterFile],
+    path: Path,
+    strength_model: float,
+    strength_clip: float,
+) -> Hooks:
+    """The hooks before and one of the file's adapter, which is not read where it would change nothing."""
+    before = previous or Hooks()
+    if strength_model == 0 and strength_clip == 0:
+        return before
+    return before.joined(Hooks((AdapterHook(read(path), strength_model, strength_clip),)))
 
 
 def _joined(groups: Iterable[Hooks | None]) -> Hooks:

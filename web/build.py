@@ -85,7 +85,8 @@ def _npm() -> Npm | None:
     command, environment = found
 
     def run(*arguments: str) -> bool:
-        done = subprocess.run([*command, *arguments], cwd=WEB, env=os.environ | environment, check=False)
+        own = {"EASEL_PYTHON": sys.executable}  # whom checks and journeys ask, so that none is skipped for want of it
+        done = subprocess.run([*command, *arguments], cwd=WEB, env=own | os.environ | environment, check=False)
         return done.returncode == 0
 
     return run

@@ -105,7 +105,7 @@ function ours({ workflow }: Case, types: NodeTypes, late: boolean): string {
   return lines(order.map((id) => [id, prompt[id] ?? null]));
 }
 
-// Without Python there is nothing to compare with; where it must be there, EASEL_PYTHON names it.
+// Without Python there is nothing to compare with. `python web/build.py check`, and so `make test`, names one in EASEL_PYTHON.
 const canRun = process.env["EASEL_PYTHON"] !== undefined || existsSync(PYTHON);
 
 describe.skipIf(!canRun)("the server's own conversion", () => {

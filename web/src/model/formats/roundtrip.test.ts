@@ -43,6 +43,10 @@ function unknownPlaces(data: Json, path = "$"): string[] {
   return [...own, ...Object.entries(data).flatMap(([key, item]) => (key === "x-pack" ? [] : unknownPlaces(item, `${path}.${key}`)))];
 }
 
+/** Where the places of a root of version 1 are once it is written as 0.4, whose links are lists and take no keys. */
+const placesIn04 = (places: readonly string[]): string[] =>
+  places.filter((place) => !place.startsWith("$.links[")).map((place) => place.replace(/^\$\.reroutes\[/, "$.extra.reroutes["));
+
 const changeEverything = (document: Document): Document => {
   const moves = [...document.levels.values()].flatMap((level: Level): Change[] => [
     ...[...level.nodes.values()].map((node: Node): Change => {
@@ -62,9 +66,8 @@ describe.each(FILES)("$name", ({ name, text, types }) => {
     for (const spelled of spellings) expect(writeWorkflow(opened(spelled, types), types)).toBe(spelled);
   });
 
-  // A root of version 1 is written as 0.4, whose links are lists: keys of links have no place there.
-  test.skipIf(name === "schema_1.json")("keeps unknown keys at every place, unchanged and changed, with its node types and without", () => {
-    const places = unknownPlaces(unknown).sort();
+  test("keeps unknown keys at every place, unchanged and changed, with its node types and without", () => {
+    const places = name === "schema_1.json" ? placesIn04(unknownPlaces(unknown)) : unknownPlaces(unknown);
     expect(places.length).toBeGreaterThan(10);
     for (const known of [types, new Map()] as const) {
       const document = opened(writeJson(unknown), known);
