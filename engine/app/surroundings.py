@@ -9,10 +9,10 @@ from pathlib import Path
 import torch
 
 from engine.foundation.settings import Settings
+from engine.memory.device import open_device
 from engine.node.context import Place
 from engine.store.artifacts import Artifact, ArtifactStore
 from engine.store.folders import Folders, folders
-from engine.tensors.devices import choose
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,4 +44,4 @@ class Surroundings:
 def surroundings(settings: Settings) -> Surroundings:
     """The surroundings that `settings` describe. Raises `DeviceError` or `FolderError`."""
     store = ArtifactStore({"output": settings.output, "temp": settings.temp})
-    return Surroundings(choose(settings.device), folders(settings), store)
+    return Surroundings(open_device(settings.device).place, folders(settings), store)
