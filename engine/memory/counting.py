@@ -24,9 +24,9 @@ class LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.live = 0
+        self.live: int = 0
         """Bytes alive now."""
-        self.peak = 0
+        self.peak: int = 0
         """Most bytes that were alive at once since `reset_peak`."""
         self._counted: dict[int, weakref.ref[torch.UntypedStorage]] = {}
 
