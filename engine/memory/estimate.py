@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.utils._pytree import tree_map
+from torch.utils.hooks import RemovableHandle
 
 from engine.memory.counting import LiveBytes
 
@@ -19,19 +21,69 @@ MARGIN = 1.05  # beyond the largest that was measured: sizes in one bucket diffe
 META = torch.device("meta")
 
 
-def traced_peak(net: nn.Module, compute: Callable[..., object], *inputs: object) -> int:
-    """Bytes that are alive at the most while `compute` calls `net` on `inputs`, besides its weights.
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """What is known of an operation before it ever ran.
 
-    Nothing is computed: tensors have shapes only. Attention is taken to be fused. Data that decides what is computed cannot be traced and raises.
+    `peak` are the bytes alive at the most besides weights; `used` names the parameters in the order they are first
+    needed, and `astray` those of them that are used outside a call of the module that owns them.
+    """
+
+    peak: int
+    used: tuple[str, ...]
+    astray: frozenset[str]
+
+
+def traced(net: nn.Module, compute: Callable[..., object], *inputs: object) -> Trace:
+    """What `compute(net, *inputs)` takes.
+
+    Nothing is computed: tensors have shapes only. Attention is taken to be fused. An operation in which data decides
+    what is computed cannot be traced, and raises.
     """
     weights = {
         f"net.{name}": torch.empty_strided(weight.shape, weight.stride(), dtype=weight.dtype, device=META)
         for name, weight in (*net.named_parameters(remove_duplicate=False), *net.named_buffers(remove_duplicate=False))
     }
-    with torch.inference_mode(), LiveBytes() as counted:
-        functional_call(_Computed(net, compute), weights, tuple(tree_map(_shape, inputs)))
-    peak: int = counted.peak
-    return peak
+    parameters = [name for name, _ in net.named_parameters(remove_duplicate=False)]
+    watch = _Watch({weights[f"net.{name}"].untyped_storage()._cdata: name for name in parameters})
+    hooks = [hook for name, module in net.named_modules() for hook in watch.hooks(name, module)]
+    try:
+        with torch.inference_mode(), watch:
+            functional_call(_Computed(net, compute), weights, tuple(tree_map(_shape, inputs)))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return Trace(watch.peak, tuple(watch.used), frozenset(watch.astray))
+
+
+class _Watch(LiveBytes):  # type: ignore[no-untyped-call]
+    """Counts bytes, and notes which parameter is used when, and whether within its own module."""
+
+    def __init__(self, names: Mapping[int, str]) -> None:
+        super().__init__()
+        self.used: dict[str, None] = {}
+        self.astray: set[str] = set()
+        self._names = names
+        self._within: list[str] = []
+
+    def hooks(self, name: str, module: nn.Module) -> Iterator[RemovableHandle]:
+        """Note when `module` is called."""
+        yield module.register_forward_pre_hook(lambda _module, _inputs: self._within.append(name))
+        yield module.register_forward_hook(lambda *_: self._leave(), always_call=True)
+
+    def counts(self, func: object, inputs: Sequence[Tensor]) -> bool:
+        """Everything counts; parameters among the inputs are noted."""
+        del func
+        for tensor in inputs:
+            name = self._names.get(tensor.untyped_storage()._cdata)
+            if name is not None:
+                self.used[name] = None
+                if name.rpartition(".")[0] not in self._within:
+                    self.astray.add(name)
+        return True
+
+    def _leave(self) -> None:
+        self._within.pop()
 
 
 class _Computed(nn.Module):

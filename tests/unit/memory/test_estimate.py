@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from engine.memory.device import SimulatedDevice
-from engine.memory.estimate import Estimates, traced_peak
+from engine.memory.estimate import Estimates, traced
 from engine.models.nets.activations import activations
 from engine.models.nets.autoencoder import Autoencoder, AutoencoderConfig
 from engine.models.nets.unet import UNet, UNetConfig
@@ -66,18 +66,18 @@ def measured(case: Case) -> int:
 @pytest.mark.parametrize("make", [unet, decoder, encoder])
 def test_a_trace_is_within_a_third_of_a_run_and_never_under_it_once_it_is_known(make: Callable[[], Case]) -> None:
     case, estimates = make(), Estimates()
-    traced = traced_peak(case.net, case.compute, *case.inputs)
+    peak = traced(case.net, case.compute, *case.inputs).peak
     took = measured(case)
-    assert took <= estimates.bytes("case", lambda: traced) <= 1.35 * took
+    assert took <= estimates.bytes("case", lambda: peak) <= 1.35 * took
     for _ in range(3):
         estimates.measured("case", took)
-        assert took <= estimates.bytes("case", lambda: traced) <= 1.3 * took
+        assert took <= estimates.bytes("case", lambda: peak) <= 1.3 * took
 
 
 def test_a_trace_leaves_the_net_as_it_was() -> None:
     case = unet()
     before = {name: weight.data_ptr() for name, weight in case.net.named_parameters()}
-    traced_peak(case.net, case.compute, *case.inputs)
+    traced(case.net, case.compute, *case.inputs)
     assert {name: weight.data_ptr() for name, weight in case.net.named_parameters()} == before
 
 
@@ -85,9 +85,9 @@ def test_the_formula_of_unets_agrees_with_the_trace_at_full_size() -> None:
     config = UNetConfig()
     with torch.device("meta"):
         net, x, tokens = UNet(config).half(), torch.empty(2, 4, 64, 64).half(), torch.empty(2, 77, 768).half()
-        traced = traced_peak(net, forward, x, torch.empty(2), tokens)
-    assert traced == pytest.approx(0.13 * 2**30, rel=0.1)  # as measured before, see the floors of the field
-    assert 2 * 2 * activations(config, 64, 64, 77) == pytest.approx(traced, rel=0.1)
+        peak = traced(net, forward, x, torch.empty(2), tokens).peak
+    assert peak == pytest.approx(0.13 * 2**30, rel=0.1)  # as measured before, see the floors of the field
+    assert 2 * 2 * activations(config, 64, 64, 77) == pytest.approx(peak, rel=0.1)
 
 
 def test_what_did_not_fit_is_expected_to_take_more() -> None:
@@ -119,3 +119,32 @@ def test_bytes_are_counted_until_the_end() -> None:
     del denoiser, net, weight
     gc.collect()
     assert device.figures().used == 0
+
+
+class Borrowing(nn.Module):
+    """Uses a weight of its child without calling the child, and never its last one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.second = nn.Linear(3, 3)
+        self.first = nn.Linear(3, 3)
+        self.lent = nn.Linear(3, 3, bias=False)
+        self.never = nn.Linear(3, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        answer: Tensor = self.second(self.first(x)) @ self.lent.weight.t()
+        return answer
+
+
+def test_a_trace_knows_which_weights_are_used_when_and_which_not_through_their_module() -> None:
+    trace = traced(Borrowing(), forward, torch.ones(1, 3))
+    layers = list(dict.fromkeys(name.partition(".")[0] for name in trace.used))
+    assert layers == ["first", "second", "lent"]
+    assert trace.astray == {"lent.weight"}
+
+
+def test_decoding_needs_no_weight_of_the_encoder() -> None:
+    case = decoder()
+    used = traced(case.net, case.compute, *case.inputs).used
+    assert {name.partition(".")[0] for name in used} == {"post_quant_conv", "decoder"}
+    assert not traced(case.net, case.compute, *case.inputs).astray
