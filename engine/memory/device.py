@@ -88,6 +88,13 @@ class Device:
         """A copy of a tensor of the host with the same strides; the tensor itself where memory is the host's."""
         return tensor
 
+    def empty(self, nbytes: int) -> Tensor:
+        """`nbytes` of its memory, `(nbytes,)` uint8, with whatever is in there."""
+        return torch.empty(nbytes, dtype=torch.uint8, device=self.place)
+
+    def left(self, tensor: Tensor) -> None:
+        """`tensor` is to stay on the host; nothing of the device's may be computed with it."""
+
     def empty_cache(self) -> None:
         """Give back what torch holds but does not use."""
 
@@ -166,6 +173,16 @@ class SimulatedDevice(Device):
     def upload(self, tensor: Tensor) -> Tensor:
         """A copy that counts as the device's."""
         return self.simulation.upload(tensor)
+
+    def empty(self, nbytes: int) -> Tensor:
+        """Bytes of its memory."""
+        made = super().empty(nbytes)
+        self.simulation.count(made)
+        return made
+
+    def left(self, tensor: Tensor) -> None:
+        """`tensor` is to stay on the host."""
+        self.simulation.leave(tensor)
 
     def peak(self) -> int | None:
         """The most bytes that were in use since `reset_peak`."""

@@ -49,7 +49,7 @@ def traced(net: nn.Module, compute: Callable[..., object], *inputs: object) -> T
     hooks = [hook for name, module in net.named_modules() for hook in watch.hooks(name, module)]
     try:
         with torch.inference_mode(), watch:
-            functional_call(_Computed(net, compute), weights, tuple(tree_map(_shape, inputs)))
+            functional_call(_Computed(net, compute), weights, tuple(tree_map(_shape, inputs)), tie_weights=False)
     finally:
         for hook in hooks:
             hook.remove()
