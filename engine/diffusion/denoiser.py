@@ -7,6 +7,7 @@ many may share one net.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
@@ -20,6 +21,7 @@ from engine.diffusion.parameterisation import NoiseLevels, scaled_linear, zero_t
 from engine.diffusion.predictions import EPSILON, VELOCITY, Parameterisation
 from engine.memory.budget import UNLIMITED, CallBudget
 from engine.memory.handle import ModelHandle
+from engine.memory.room import Given, Work
 from engine.models.adapters.adapter import Adapter, Stack
 from engine.models.adapters.applying import ChangedWeights, FileStack
 from engine.models.checkpoint import Checkpoint
@@ -103,21 +105,38 @@ class Denoiser:
         """
         time = self.levels.timestep(sigma)
         timesteps = torch.full((len(x),), float(time))
-        with self.net.lease() as net, self.changed.applied(net, self.adapters, self.hooked):
-            device, dtype = self.net.device, self.net.dtype
-            entering = self.prediction.entering(x, sigma).to(device, dtype)
-            if channels is not None:
-                entering = torch.cat([entering, channels.to(device, dtype)], dim=1)
-            if isinstance(net, UNet):
-                check_inputs(net.config, tokens, entering)
-            inputs = [entering, timesteps.to(device), tokens.to(device, dtype)]
-            if vector is not None:
-                inputs.append(vector.to(device, dtype) if vector.is_floating_point() else vector.to(device))
-            options: dict[str, Any] = {"patches": self.patches, "sigma": sigma} if self.patches else {}
-            if self.embedded_scale is not None:
-                options["guidance"] = torch.full((len(x),), self.embedded_scale, device=device)
-            predicted: Tensor = self.budget.called(net, inputs, row_bytes, options).to(x)
+        device, dtype = self.net.device, self.net.dtype
+        entering = self.prediction.entering(x, sigma).to(device, dtype)
+        if channels is not None:
+            entering = torch.cat([entering, channels.to(device, dtype)], dim=1)
+        with self.net.look() as resting:
+            if isinstance(resting, UNet):
+                check_inputs(resting.config, tokens, entering)
+        inputs = [entering, timesteps.to(device), tokens.to(device, dtype)]
+        if vector is not None:
+            inputs.append(vector.to(device, dtype) if vector.is_floating_point() else vector.to(device))
+        options: dict[str, Any] = {"patches": self.patches, "sigma": sigma} if self.patches else {}
+        if self.embedded_scale is not None:
+            options["guidance"] = torch.full((len(x),), self.embedded_scale, device=device)
+
+        def called(net: UNet, given: Given) -> Tensor:
+            with self.changed.applied(net, self.adapters, self.hooked):
+                return given.within(self.budget).called(net, inputs, row_bytes, options).to(x)
+
+        predicted = self.net.run(lambda: self._work(inputs, options), called)
         return self.prediction.denoised(x, predicted, sigma, time)
+
+    def _work(self, inputs: Sequence[Tensor], options: Mapping[str, Any]) -> Work:
+        """One call of the net, for the planner, which asks about one row of it."""
+        first = {name: value[:1] if isinstance(value, Tensor) else value for name, value in options.items()}
+        return Work(
+            (tuple((tuple(tensor.shape[1:]), tensor.dtype) for tensor in inputs), *map(type, self.patches)),
+            lambda net, *row: net(*row, **first),
+            tuple(tensor[:1] for tensor in inputs),
+            len(inputs[0]),
+            changed=self.net.nbytes if self.hooked else self.changed.bytes_on(self.net.weights(), self.adapters),
+            beside=self.changed,
+        )
 
 
 def denoiser_of(checkpoint: Checkpoint) -> Denoiser:
@@ -130,7 +149,7 @@ def denoiser_of(checkpoint: Checkpoint) -> Denoiser:
         to_rgb=fitted_map(checkpoint),
     )
     levels = scaled_linear(*family.betas)
-    with checkpoint.unet.lease() as net:
+    with checkpoint.unet.look() as net:
         config = net.config
     return Denoiser(
         checkpoint.unet,

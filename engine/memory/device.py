@@ -166,9 +166,9 @@ class SimulatedDevice(Device):
         return SIMULATED
 
     def figures(self) -> MemoryFigures:
-        """How much of its memory is in use."""
+        """How much of its memory is in use; less than none is free after its limit was lowered below that."""
         live = self.simulation.live
-        return MemoryFigures(self.simulation.limit, max(0, self.simulation.limit - live), live, live)
+        return MemoryFigures(self.simulation.limit, self.simulation.limit - live, live, live)
 
     def upload(self, tensor: Tensor) -> Tensor:
         """A copy that counts as the device's."""

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
-from torch.utils._pytree import tree_map
+from torch.utils._pytree import tree_iter, tree_map
 from torch.utils.hooks import RemovableHandle
 
 from engine.memory.counting import LiveBytes
@@ -25,11 +25,12 @@ META = torch.device("meta")
 class Trace:
     """What is known of an operation before it ever ran.
 
-    `peak` are the bytes alive at the most besides weights; `used` names the parameters in the order they are first
-    needed, and `astray` those of them that are used outside a call of the module that owns them.
+    `peak` are the bytes alive at the most besides weights, and `answer` those of what comes out. `used` names the
+    parameters in the order they are first needed, `astray` those that are used outside a call of their module.
     """
 
     peak: int
+    answer: int
     used: tuple[str, ...]
     astray: frozenset[str]
 
@@ -49,11 +50,13 @@ def traced(net: nn.Module, compute: Callable[..., object], *inputs: object) -> T
     hooks = [hook for name, module in net.named_modules() for hook in watch.hooks(name, module)]
     try:
         with torch.inference_mode(), watch:
-            functional_call(_Computed(net, compute), weights, tuple(tree_map(_shape, inputs)), tie_weights=False)
+            call = tuple(tree_map(_shape, inputs))
+            made = functional_call(_Computed(net, compute), weights, call, tie_weights=False)
     finally:
         for hook in hooks:
             hook.remove()
-    return Trace(watch.peak, tuple(watch.used), frozenset(watch.astray))
+    answer = sum(item.nbytes for item in tree_iter(made) if isinstance(item, Tensor))
+    return Trace(watch.peak, answer, tuple(watch.used), frozenset(watch.astray))
 
 
 class _Watch(LiveBytes):  # type: ignore[no-untyped-call]

@@ -116,6 +116,11 @@ class Ledger:
         with self._lock:
             return sum(entry.nbytes for entry in self._entries if entry.idle)
 
+    def idle(self) -> list[Reservation]:
+        """What could be taken back now."""
+        with self._lock:
+            return [entry for entry in self._entries if entry.idle]
+
     def figures(self) -> dict[str, int]:
         """Bytes by use, and the limit."""
         with self._lock:
