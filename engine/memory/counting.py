@@ -78,6 +78,12 @@ class LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]
         del func, inputs
         return True
 
+    def forget(self, tensor: Tensor) -> None:
+        """Count the storage of `tensor` no longer, although it stays alive."""
+        storage = tensor.untyped_storage()
+        if self._counted.pop(storage._cdata, None) is not None:
+            self.refund(storage.nbytes())
+
     def counted(self, tensor: Tensor) -> bool:
         """Whether the storage of `tensor` is counted now."""
         return tensor.untyped_storage()._cdata in self._counted

@@ -13,6 +13,7 @@ from typing import ClassVar, Literal, TypeAlias
 import psutil
 import torch
 from torch import Tensor
+from torch.utils._pytree import tree_iter
 
 from engine.foundation.errors import EaselError
 from engine.memory.counting import LiveBytes
@@ -94,6 +95,9 @@ class Device:
 
     def left(self, tensor: Tensor) -> None:
         """`tensor` is to stay on the host; nothing of the device's may be computed with it."""
+
+    def landed(self, result: object) -> None:
+        """What work gave back is on the host, where it was copied to."""
 
     def empty_cache(self) -> None:
         """Give back what torch holds but does not use."""
@@ -183,6 +187,12 @@ class SimulatedDevice(Device):
     def left(self, tensor: Tensor) -> None:
         """`tensor` is to stay on the host."""
         self.simulation.leave(tensor)
+
+    def landed(self, result: object) -> None:
+        """What work gave back is on the host: a copy to there is none here, so its bytes are no longer counted."""
+        for item in tree_iter(result):
+            if isinstance(item, Tensor):
+                self.simulation.forget(item)
 
     def peak(self) -> int | None:
         """The most bytes that were in use since `reset_peak`."""

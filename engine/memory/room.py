@@ -13,12 +13,13 @@ from contextlib import ExitStack, contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from itertools import count
-from typing import Literal, Protocol, TypeAlias, TypeVar
+from typing import Protocol, TypeVar
 from weakref import WeakSet, finalize, ref
 
 import torch
 from torch import nn
 
+from engine.foundation.settings import VramPolicy
 from engine.memory.budget import CallBudget
 from engine.memory.device import Device
 from engine.memory.estimate import Estimates, Trace, traced
@@ -29,7 +30,6 @@ from engine.memory.residency import Residency
 
 Net = TypeVar("Net", bound=nn.Module)
 T = TypeVar("T")
-Policy: TypeAlias = Literal["high", "normal", "low", "none"]
 
 RATE = 10e9  # bytes a second to a device until it was measured: PCIe 3 x16, pinned
 NEXT_USE = 0.5  # how likely idle weights are wanted again, where nobody knows
@@ -187,7 +187,7 @@ class Room:
         limit: int | None = None,
         *,
         reserve: int = 0,
-        policy: Policy = "normal",
+        policy: VramPolicy = "normal",
         rate: float = RATE,
         bounds: tuple[int, int] = GROUP_BYTES,
         note: Callable[[str], None] = lambda _text: None,
@@ -207,6 +207,16 @@ class Room:
         self._bounds = bounds
         self._traces: dict[Hashable, Trace | None] = {}
         self.ledger = Ledger(device.name, self._available())
+
+    @contextmanager
+    def entered(self) -> Iterator[None]:
+        """A block in which nets that compute on the device do so in this room."""
+        self.refresh()
+        token = ROOM.set(self)
+        try:
+            yield
+        finally:
+            ROOM.reset(token)
 
     def refresh(self) -> None:
         """See how much memory other programs left; what is idle goes if it became less. For between two jobs."""
@@ -256,6 +266,7 @@ class Room:
             self.device.reset_peak()
             result = compute(net, Given(mode.rows if mode.rows < work.rows else None, mode.tile))
             peak = self.device.peak()
+            self.device.landed(result)
             known = uploads == tenant.residency.uploads and mode.tile is None and not work.changed
             if peak is not None and mode.whole and known:
                 self.estimates.measured((tenant.number, work.key), (peak - before) // mode.rows)

@@ -83,6 +83,18 @@ def test_a_simulated_device_counts_what_is_made_of_its_tensors_and_nothing_else(
     assert there.figures() == device.MemoryFigures(total=10_000, free=10_000)
 
 
+def test_what_landed_on_the_host_is_not_counted() -> None:
+    there = SimulatedDevice()
+    weight = there.upload(torch.ones(100))
+    with torch.inference_mode(), there.computing():
+        made = weight + 1
+    there.landed({"answers": [made, "text"]})
+    there.landed(made)
+    assert there.figures().used == 400
+    del made
+    assert there.figures().used == 400
+
+
 def test_strides_survive_an_upload() -> None:
     tensor = torch.arange(12.0).reshape(3, 4).t()
     copy = SimulatedDevice().upload(tensor)

@@ -13,11 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from engine.foundation.settings import VramPolicy
 from engine.memory.budget import UNLIMITED
 from engine.memory.device import SimulatedDevice, open_device
 from engine.memory.handle import ModelHandle
 from engine.memory.ledger import NoRoomError
-from engine.memory.room import ROOM, Given, Policy, Room, Work
+from engine.memory.room import ROOM, Given, Room, Work
 
 CPU = torch.device("cpu")
 BOUNDS = (1, 4096)
@@ -46,7 +47,7 @@ def through(handle: ModelHandle[Any], rows: Tensor = ROWS) -> Tensor:
 
 
 @contextmanager
-def room(limit: int, policy: Policy = "normal") -> Iterator[Room]:
+def room(limit: int, policy: VramPolicy = "normal") -> Iterator[Room]:
     made = Room(SimulatedDevice(limit), policy=policy, bounds=BOUNDS, rate=1e6)
     token = ROOM.set(made)
     try:
@@ -70,7 +71,7 @@ def test_where_everything_fits_nothing_is_hooked_and_nothing_copied_twice() -> N
 
 @settings(max_examples=40)
 @given(st.integers(0, 2 * WEIGHTS), st.sampled_from(["high", "normal", "low", "none"]))
-def test_any_budget_gives_the_right_answer_or_says_what_it_takes(limit: int, policy: Policy) -> None:
+def test_any_budget_gives_the_right_answer_or_says_what_it_takes(limit: int, policy: VramPolicy) -> None:
     handle = ModelHandle(net(), CPU)
     with room(limit, policy) as there:
         try:
