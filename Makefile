@@ -1,19 +1,23 @@
-# Two commands do everything: `make run` draws a picture and serves, `make test` runs every gate and test.
+# Two commands do everything: `make run` draws a picture, builds the editor and serves, `make test` runs every gate and test.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-SOURCES := main.py engine nodes custom_nodes/example training bench tests
+SOURCES := main.py engine nodes custom_nodes/example training bench tests web/build.py web/scripts
 
-.PHONY: run test gates unit test-slow test-long bench format clean
+.PHONY: run editor test gates unit journeys test-slow test-long bench format clean
 
 run: $(VENV)/.run-stamp
 	@$(BIN)/python main.py run workflows/text_to_image.json
 	@echo "That was drawn from the command line. Change its prompt:"
 	@echo "    $(BIN)/python main.py run workflows/text_to_image.json --set 6.text=\"a large red heart on a white background\""
-	@echo "Now the server, until you press Ctrl-C; README.md is a tour."
+	@$(BIN)/python web/build.py || true
+	@echo "Now the server, until you press Ctrl-C. Open the address that it prints in a browser, and press Run."
 	@$(BIN)/python main.py
 
-test: gates unit
+editor: $(VENV)/bin/python
+	$(BIN)/python web/build.py
+
+test: gates unit journeys
 
 gates: $(VENV)/.test-stamp
 	$(BIN)/ruff format --check $(SOURCES)
@@ -22,9 +26,15 @@ gates: $(VENV)/.test-stamp
 	$(BIN)/lint-imports
 	$(BIN)/python tests/gates/file_size.py
 	$(BIN)/deptry .
+	$(BIN)/python web/build.py check
 
 unit: $(VENV)/.test-stamp tests/clients/node_modules/.stamp
 	$(BIN)/python -m pytest -W error
+
+# People's ways through the editor, in Chromium, against a real server with the demo model; then how smooth it is.
+journeys: $(VENV)/.test-stamp
+	$(BIN)/python web/build.py journeys
+	$(BIN)/python web/build.py frames
 
 test-slow: $(VENV)/.test-stamp
 	$(BIN)/python -m pytest -W error -m slow
@@ -57,4 +67,4 @@ tests/clients/node_modules/.stamp: tests/clients/package.json
 	@touch $@
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) .node web/dist web/node_modules .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

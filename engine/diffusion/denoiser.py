@@ -7,7 +7,7 @@ many may share one net.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
@@ -29,6 +29,7 @@ from engine.models.latent_rgb import fitted_map
 from engine.models.nets.activations import row_bytes
 from engine.models.nets.patches import Patch
 from engine.models.nets.unet import UNet
+from engine.tensors.rows import Rows
 from engine.tensors.values import Latent
 
 __all__ = ["Denoiser", "LatentFormat", "denoiser_of"]
@@ -97,10 +98,12 @@ class Denoiser:
         tokens: Tensor,
         vector: Tensor | None = None,
         channels: Tensor | None = None,
+        rows: Rows | None = None,
     ) -> Tensor:
         """The denoised estimate of scaled latents `x` `(B, C, h, w)` at `sigma`, for token states `(B, T, D)`.
 
         `vector` `(B, V)` and more `channels` `(B, C', h, w)` of the latent go into nets that take them, see `extras`.
+        `rows` says what each row is about; None: each is a sample, on the whole canvas, and to be painted.
         Raises `MissingExtraError` for widths that the net does not take.
         """
         time = self.levels.timestep(sigma)
@@ -115,25 +118,38 @@ class Denoiser:
         inputs = [entering, timesteps.to(device), tokens.to(device, dtype)]
         if vector is not None:
             inputs.append(vector.to(device, dtype) if vector.is_floating_point() else vector.to(device))
-        options: dict[str, Any] = {"patches": self.patches, "sigma": sigma} if self.patches else {}
+        options: dict[str, Any] = {}
+        if self.patches:
+            options = {"patches": self.patches, "sigma": sigma, "rows": rows}
         if self.embedded_scale is not None:
             options["guidance"] = torch.full((len(x),), self.embedded_scale, device=device)
 
         def called(net: UNet, given: Given) -> Tensor:
             with self.changed.applied(net, self.adapters, self.hooked):
-                return given.within(self.budget).called(net, inputs, row_bytes, options).to(x)
+                return given.within(self.budget).called(net, inputs, self._row_bytes, options).to(x)
 
-        predicted = self.net.run(lambda: self._work(inputs, options), called)
+        predicted = self.net.run(lambda: self._work(inputs), called)
         return self.prediction.denoised(x, predicted, sigma, time)
 
-    def _work(self, inputs: Sequence[Tensor], options: Mapping[str, Any]) -> Work:
-        """One call of the net, for the planner, which asks about one row of it."""
-        first = {name: value[:1] if isinstance(value, Tensor) else value for name, value in options.items()}
+    def _row_bytes(self, net: UNet, inputs: Sequence[Tensor]) -> int:
+        """Bytes of one row of `inputs` on its way through the net, and of what patches keep for it."""
+        return row_bytes(net, inputs) + self._kept(net, inputs)
+
+    def _kept(self, net: UNet, inputs: Sequence[Tensor]) -> int:
+        """Bytes that patches keep for one row of `inputs`."""
+        return sum(patch.row_numbers(net, inputs[0]) for patch in self.patches) * inputs[0].itemsize
+
+    def _work(self, inputs: Sequence[Tensor]) -> Work:
+        """One call of the net, for the planner, which asks about one row of it, and never calls patches."""
+        scale = {} if self.embedded_scale is None else {"guidance": torch.full((1,), self.embedded_scale)}
+        with self.net.look() as net:
+            kept = self._kept(net, inputs)
         return Work(
-            (tuple((tuple(tensor.shape[1:]), tensor.dtype) for tensor in inputs), *map(type, self.patches)),
-            lambda net, *row: net(*row, **first),
+            (*((tuple(tensor.shape[1:]), tensor.dtype) for tensor in inputs), kept, *map(type, self.patches)),
+            lambda net, *row: net(*row, **{name: value.to(row[0].device) for name, value in scale.items()}),
             tuple(tensor[:1] for tensor in inputs),
             len(inputs[0]),
+            row_bytes=kept,
             changed=self.net.nbytes if self.hooked else self.changed.bytes_on(self.net.weights(), self.adapters),
             beside=self.changed,
         )

@@ -2,11 +2,12 @@
 
 How the two sides are combined is a matter of the denoiser's rules (`combining`). Several prompts on one side are
 averaged by their weights in each cell (Bar-Tal et al. 2023, MultiDiffusion, equation 5). Prompts that bring the same
-adapters along, in the same strengths at this sigma, share calls of the net.
+adapters along, in the same strengths at this sigma, and are steered by the same controls, share calls of the net.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -22,7 +23,8 @@ from engine.foundation.bounds import within
 from engine.models.adapters.applying import ChangedWeights, FileStack
 from engine.models.adapters.hooks import model_stack
 from engine.models.nets.patches import Patch
-from engine.tensors.values import Conditioning, Latent, Prompt
+from engine.tensors.rows import Row, Rows
+from engine.tensors.values import Conditioning, Control, Latent, Prompt
 
 MAX_REPEATS = 4
 NO_WEIGHT = 1e-37  # keeps cells that no prompt is about at zero instead of at NaN
@@ -160,12 +162,20 @@ def _apart(denoiser: Denoiser, *sides: Conditioning) -> Denoiser:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Question:
-    """One prompt to be evaluated on its region, for one of the sides, with the adapters that it brings along."""
+    """One prompt to be evaluated on its region, for one of the sides, with the adapters and the controls that it brings
+    along.
+    """
 
     side: int
     prompt: Prompt
     region: Region
     adapters: FileStack
+    controls: tuple[Control, ...]
+
+    def rows(self, x: Tensor, *, negative: bool) -> list[Row]:
+        """What the rows of a batch `x` `(B, C, H, W)` are about."""
+        place = (self.region.rows.start, self.region.columns.start)
+        return [Row(sample, (x.shape[-2], x.shape[-1]), *place, negative) for sample in range(len(x))]
 
 
 def estimates(
@@ -177,27 +187,68 @@ def estimates(
     """
     if negative is None:
         negative = max(1, len(sides) - 1)
+    sides = _shared(sides, negative)
     place = (x.shape[-2], x.shape[-1], denoiser.latents.downscale)
 
     def begun(share: float) -> bool:
         return sigma <= denoiser.levels.sigma_at(share)
 
+    def counts(what: Prompt | Control) -> bool:
+        return denoiser.levels.sigma_at(what.end) <= sigma <= denoiser.levels.sigma_at(what.start)
+
     questions = [
-        _Question(side, prompt, region(prompt, *place), model_stack(prompt.hooks, begun))
+        _Question(
+            side,
+            prompt,
+            region(prompt, *place),
+            model_stack(prompt.hooks, begun),
+            tuple(control for control in prompt.controls if counts(control)),
+        )
         for side, conditioning in enumerate(sides)
         for prompt in conditioning.prompts
-        if denoiser.levels.sigma_at(prompt.end) <= sigma <= denoiser.levels.sigma_at(prompt.start)
+        if counts(prompt)
     ]
     answers: list[tuple[_Question, Tensor]] = []
     for group in _grouped(questions):
         length = math.lcm(*(question.prompt.tokens.shape[1] for question in group))
         tokens = torch.cat([_fitted(question.prompt.tokens, len(x), length) for question in group])
         parts = torch.cat([question.region.cut(x) for question in group])
-        stack, extras = group[0].adapters, _extras(denoiser, group, x, negative)
-        asked = replace(denoiser, hooked=stack) if stack else denoiser
-        outputs = torch.split(asked.denoise(parts, sigma, tokens, **extras), len(x))
+        rows = Rows(row for question in group for row in question.rows(x, negative=question.side == negative))
+        asked, extras = _asked(denoiser, group[0]), _extras(denoiser, group, x, negative)
+        outputs = torch.split(asked.denoise(parts, sigma, tokens, rows=rows, **extras), len(x))
         answers += zip(group, outputs, strict=True)
     return [_average(x, [answer for answer in answers if answer[0].side == side]) for side in range(len(sides))]
+
+
+def _asked(denoiser: Denoiser, question: _Question) -> Denoiser:
+    """The denoiser with the adapters and the controls of a question, which act before its own patches."""
+    steering = tuple(control for control in question.controls if isinstance(control, Patch))
+    asked = replace(denoiser, hooked=question.adapters) if question.adapters else denoiser
+    return replace(asked, patches=(*steering, *asked.patches)) if steering else asked
+
+
+def _shared(sides: Sequence[Conditioning], negative: int) -> Sequence[Conditioning]:
+    """`sides` with the negative's prompts steered by controls that the others share, if it has none of their kind.
+
+    Only prompts about the whole picture share and take, in turn.
+    """
+    if negative >= len(sides):
+        return sides
+    own = {control.kind for prompt in sides[negative].prompts for control in prompt.controls}
+    given = [
+        tuple(control for control in prompt.controls if control.shared and control.kind not in own)
+        for side, conditioning in enumerate(sides)
+        for prompt in conditioning.prompts
+        if side != negative and prompt.area is None
+    ]
+    chains = itertools.cycle([chain for chain in given if chain])
+    if not any(given):
+        return sides
+    taking = tuple(
+        replace(prompt, controls=(*next(chains), *prompt.controls)) if prompt.area is None else prompt
+        for prompt in sides[negative].prompts
+    )
+    return [*sides[:negative], Conditioning(taking), *sides[negative + 1 :]]
 
 
 def _extras(denoiser: Denoiser, group: Sequence[_Question], x: Tensor, negative: int) -> dict[str, Tensor]:
@@ -251,7 +302,8 @@ def _average(x: Tensor, answers: list[tuple[_Question, Tensor]]) -> Tensor:
 
 
 def _grouped(questions: Sequence[_Question]) -> list[list[_Question]]:
-    """Questions that may share a call: the same adapters, regions of one size, and tokens that repeat to one length.
+    """Questions that may share a call: the same adapters and controls, regions of one size, and tokens that repeat to
+    one length.
 
     Repeating tokens, `MAX_REPEATS` times at the most, leaves attention as it is.
     """
@@ -260,6 +312,7 @@ def _grouped(questions: Sequence[_Question]) -> list[list[_Question]]:
         for group in groups:
             lengths = [other.prompt.tokens.shape[1] for other in (*group, question)]
             alike = _size(group[0]) == _size(question) and group[0].adapters == question.adapters
+            alike = alike and group[0].controls == question.controls
             if alike and math.lcm(*lengths) <= MAX_REPEATS * min(lengths):
                 group.append(question)
                 break

@@ -52,8 +52,9 @@ class Work:
 
     `compute(net, *inputs)` does it for one row, or for one tile of `tiles` (side, how many times the work, inputs);
     both are only traced. None is work that nobody knows; it takes `nbytes` of activations, as does what cannot be
-    traced. `key` tells it from other work on the net, sizes included. `once` says that the net is not needed again
-    soon. `changed` bytes of weights will be exchanged for others, which `beside` keeps.
+    traced. `row_bytes` of each row come on top of a trace. `key` tells it from other work on the net, sizes included.
+    `once` says that the net is not needed again soon. `changed` bytes of weights will be exchanged for others, which
+    `beside` keeps.
     """
 
     key: Hashable = None
@@ -63,6 +64,7 @@ class Work:
     tiles: tuple[tuple[int, float, tuple[object, ...]], ...] = ()
     nbytes: int = UNKNOWN_BYTES
     once: bool = False
+    row_bytes: int = 0
     changed: int = 0
     beside: Beside | None = None
 
@@ -264,13 +266,20 @@ class Room:
         with self._placed(tenant, net, work, rung) as mode:
             before, uploads = self.device.figures().used, tenant.residency.uploads
             self.device.reset_peak()
-            result = compute(net, Given(mode.rows if mode.rows < work.rows else None, mode.tile))
+            result = self._computed(net, compute, Given(mode.rows if mode.rows < work.rows else None, mode.tile))
             peak = self.device.peak()
             self.device.landed(result)
             known = uploads == tenant.residency.uploads and mode.tile is None and not work.changed
             if peak is not None and mode.whole and known:
                 self.estimates.measured((tenant.number, work.key), (peak - before) // mode.rows)
             return result
+
+    def _computed(self, net: Net, compute: Callable[[Net, Given], T], given: Given) -> T:
+        """What `compute` makes; other nets that it asks for and that find no room beside this one are no end of it."""
+        try:
+            return compute(net, given)
+        except NoRoomError as error:
+            raise torch.OutOfMemoryError(str(error)) from None
 
     @contextmanager
     def _placed(self, tenant: Tenant, net: nn.Module, work: Work, rung: int) -> Iterator[Mode]:
@@ -330,7 +339,7 @@ class Room:
         traces = [(side, times, self._trace(tenant, net, work, side)) for side, times, _ in work.tiles]
         tiles = tuple(Tile(side, int(found.peak * factor), times) for side, times, found in traces if found is not None)
         unknown = 0 if raw else work.nbytes  # a guess: less may do
-        row = int((unknown if trace is None else trace.peak) * factor)
+        row = int((unknown if trace is None else trace.peak + work.row_bytes) * factor)
         groups = tuple(group.nbytes for group in cut.groups)
         answers = 2 * work.rows * trace.answer if trace and work.rows > 1 else 0  # of several calls, and put together
         return Demand(tenant.name, groups, cut.fixed_bytes + answers, work.rows, row, tiles, once=work.once), cut
@@ -342,7 +351,7 @@ class Room:
             inputs = work.inputs if tile is None else next(found for side, _, found in work.tiles if side == tile)
             tenant.traces[work.key, tile] = found = _traced(net, work.compute, inputs)
             if tile is None and found is not None:
-                peak = found.peak
+                peak = found.peak + work.row_bytes
                 self.estimates.bytes((tenant.number, work.key), lambda: peak)
         return tenant.traces[work.key, tile]
 

@@ -62,6 +62,10 @@ def detect(shapes: Shapes) -> Detection:
 
 # Looked for before checkpoints: a ControlNet of the first generation carries a whole checkpoint with it.
 _ADD_ONS = (
+    ("controlnet", "control-lora", "lora_controlnet"),
+    ("ip_adapter", "IP-Adapter", ".to_k_ip."),
+    ("style_model", "style model (T2I-Adapter)", "style_embedding"),
+    ("controlnet", "ControlNet union", "task_embedding"),
     ("lora", "LoRA (kohya)", "lora_unet_"),
     ("lora", "LoRA (kohya)", "lora_te"),
     ("lora", "LoRA (PEFT)", ".lora_A."),
@@ -86,6 +90,8 @@ _PARTS = (
     ("unet", "SD 3", "joint_blocks.0."),
     ("unet", "Flux", "double_blocks.0."),
     ("controlnet", "T2I-Adapter", "body.0.block1."),
+    ("controlnet", "T2I-Adapter", "body.0.in_conv."),
+    ("controlnet", "T2I-Adapter (diffusers names)", "body.0.resnets.0.block1."),
     ("upscale_model", "ESRGAN", "model.1.sub.0."),
     ("upscale_model", "ESRGAN", "body.0.rdb1."),
     ("clip_vision", "CLIP vision tower", "vision_model.embeddings."),
@@ -105,6 +111,8 @@ _FOLDERS = {
     "embedding": "embeddings",
     "hypernetwork": "hypernetworks",
     "gligen": "gligen",
+    "ip_adapter": "ipadapter",
+    "style_model": "style_models",
     "upscale_model": "upscale_models",
     "clip_vision": "clip_vision",
     "text_encoder": "text_encoders",

@@ -21,6 +21,8 @@ from engine.store.safetensors_header import FileFormatError, TruncatedFileError
 
 DAMAGED = "The file is damaged or of another kind: download it again."
 _NESTS = ("state_dict", "params_ema", "params", "string_to_param")
+_GLIGEN = "position_net.null_position_feature"  # in the net of its training states, beside other nets
+_JOINED = ("image_proj", "ip_adapter")  # parts of IP-Adapters, which safetensors files name with a dot
 _MAX_NESTING = 4
 _LONGEST_NAME = 40  # of an activation
 # What torch's reader raises, in no order, for structures that make no sense.
@@ -129,6 +131,10 @@ def _flat(content: Any) -> Mapping[Any, Any]:
         content = {f"{prefix}{name}": value for name, value in content[nest].items()}
     if isinstance(content, Mapping) and any(isinstance(name, int) for name in content):
         return _hypernetwork(content)
+    if isinstance(content, Mapping) and _GLIGEN in (content.get("model") or ()):
+        return dict(content["model"])
+    if isinstance(content, Mapping) and all(isinstance(content.get(name), Mapping) for name in _JOINED):
+        return {f"{part}.{name}": value for part in _JOINED for name, value in content[part].items()}
     return content if isinstance(content, Mapping) else {}
 
 

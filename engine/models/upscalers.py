@@ -80,7 +80,11 @@ def _rrdb(given: Shapes) -> Found | None:
     names = rrdb_names(given)
     shapes = {name: given[old] for name, old in names.items()}
     blocks = _count(shapes, "body.")
-    if "conv_first.weight" not in shapes or "body.0.rdb1.conv1.weight" not in shapes or "conv_last.weight" not in shapes:
+    if (
+        "conv_first.weight" not in shapes
+        or "body.0.rdb1.conv1.weight" not in shapes
+        or "conv_last.weight" not in shapes
+    ):
         return None
     out_channels = shapes["conv_last.weight"][0]
     features, folded = shapes["conv_first.weight"][:2]

@@ -16,6 +16,7 @@ from engine.store.safetensors_header import TensorInfo, read_header
 
 __all__ = ["CorruptFileError", "UnsafePickleError", "Weights", "WeightsError", "open_weights"]
 
+
 class Weights(Mapping[str, Tensor]):
     """Tensors by name, each mapped when asked for. `tensors` and `shapes` know every one without reading it."""
 

@@ -17,6 +17,7 @@ _STATUS: Mapping[str, int] = {
     "queue_full": 429,
     "shutting_down": 503,
     "store_unavailable": 503,
+    "disk_full": 507,
     "job_id_in_use": 409,
     "job_state": 409,
     "missing_job": 404,
@@ -60,7 +61,8 @@ def error_answer(error: EaselError, path: str) -> web.Response:
     headers = {"Retry-After": RETRY_AFTER_SECONDS} if status in (429, 503) else {}
     if path.startswith("/api/v1/"):
         return problem(status, error.code, str(error), {"where": error.where} if error.where else {}, headers)
-    return community_error(error.code, error.message, details=str(error), status=status, headers=headers)
+    extra = {"hint": error.hint} if error.hint else {}
+    return community_error(error.code, error.message, details=str(error), status=status, extra=extra, headers=headers)
 
 
 def problem(

@@ -30,6 +30,7 @@ KINDS: Mapping[str, tuple[str, ...]] = {
             "latent_upscale_models",
             "clip_vision",
             "gligen",
+            "ipadapter",
             "style_models",
             "hypernetworks",
             "configs",

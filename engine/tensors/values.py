@@ -8,7 +8,7 @@ Node authors annotate with the aliases `Image` and `Mask`; the node floor maps e
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, NewType
+from typing import ClassVar, Literal, NewType
 
 from torch import Tensor
 
@@ -108,6 +108,22 @@ class Hook:
     __slots__ = ()
 
 
+class Control:
+    """What steers a net besides the words of one prompt, as long as `start` and `end` say; `engine.models.control` has
+    what there is. Prompts with the same controls, by identity, share calls of the net.
+
+    A `shared` one steers the prompts of the negative side, too, if none there has one of its `kind`.
+    """
+
+    __slots__ = ()
+
+    kind: ClassVar[str] = ""
+
+    start: float  # as of prompts
+    end: float
+    shared: bool
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Prompt:
     """One encoded prompt: `tokens` `(B, T, D)`, `pooled` `(B, P)` or None, and where and when it counts.
@@ -115,7 +131,7 @@ class Prompt:
     It counts with the weight `strength` inside `area` (None: everywhere), times `mask_strength * mask`, the mask
     `(1 or B, H, W)` of any size; `mask_bounds` leaves out what lies around the mask. `start` and `end` are fractions of
     the sampling, 0 its start. A default prompt counts by what the weights of those in `yields_to` leave of 1. `hooks`
-    change the net that is asked for this prompt.
+    change the net that is asked for this prompt, and `controls` steer it.
     """
 
     tokens: Tensor
@@ -130,6 +146,7 @@ class Prompt:
     yields_to: tuple[Prompt, ...] = ()
     hooks: tuple[Hook, ...] = ()
     extras: Extras = NO_EXTRAS
+    controls: tuple[Control, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -15,7 +15,9 @@ from engine.graph.sockets import fits, is_any
 NOTES = frozenset({"Note", "MarkdownNote"})
 REROUTE = "Reroute"
 PRIMITIVE = "PrimitiveNode"
-VIRTUAL = NOTES | {REROUTE, PRIMITIVE}
+SET, GET = "SetNode", "GetNode"
+"""Links by name: what feeds a `SetNode` comes out of every `GetNode` of the same name."""
+VIRTUAL = NOTES | {REROUTE, PRIMITIVE, SET, GET}
 """Node types that exist in the editor only."""
 
 
@@ -76,7 +78,9 @@ class Resolver:
             return NoSource.GONE
         if node.mode == "bypassed":
             return _into(scope, _bypass(node, link.output, wanted))
-        if node.type == REROUTE:
+        if node.type == GET:
+            return _kept(scope, node)
+        if node.type in (REROUTE, SET):
             return _into(scope, node.inputs[0] if node.inputs else None)
         if node.id in scope.children:
             return _inside(scope.children[node.id], node, link.output)
@@ -87,6 +91,23 @@ def _into(scope: Scope, slot: InputSlot | None) -> _Step:
     if slot is None or slot.link is None or slot.link not in scope.level.links:
         return NoSource.UNLINKED
     return scope, scope.level.links[slot.link]
+
+
+def _kept(scope: Scope, getter: WorkflowNode) -> _Step:
+    """Into the first `SetNode` of the name that `getter` asks for, in its level or else in the levels around it."""
+    name = _name(getter)
+    level: Scope | None = scope
+    while level is not None and name:
+        for node in level.level.nodes.values():
+            if node.type == SET and _name(node) == name:
+                return NoSource.GONE if node.mode == "muted" else _into(level, node.inputs[0] if node.inputs else None)
+        level = level.parent
+    return NoSource.GONE
+
+
+def _name(node: WorkflowNode) -> str:
+    value = next(iter([*node.values, *node.named.values()]), None)
+    return value if isinstance(value, str) else ""
 
 
 def _own_value(scope: Scope, link: WorkflowLink) -> Source:

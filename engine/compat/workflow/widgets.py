@@ -19,7 +19,8 @@ _SEEDS = ("seed", "noise_seed")
 def widget_values(node: WorkflowNode, spec: NodeSpec | None) -> dict[str, JsonValue]:
     """The value of each widget of `node` by input name, defaults for those the file does not have.
 
-    Of a node of unknown type (`spec=None`) whatever the file itself gives a name to.
+    Values of inputs that another choice would bring are left out: editors keep them for when it is made again. Of a
+    node of unknown type (`spec=None`) whatever the file itself gives a name to.
     """
     if spec is None:
         return _by_saved_inputs(node) | dict(node.named)
@@ -32,6 +33,8 @@ def widget_values(node: WorkflowNode, spec: NodeSpec | None) -> dict[str, JsonVa
         if item.widget is not None:
             chosen = item.chosen(given.get(item.name, default_of(item.widget)))
             widgets |= {part.name: part.widget for part in chosen if part.widget is not None}
+    waiting = {part.name for item in ordered if item.variants for part in item.parts()} - widgets.keys()
+    given = {name: value for name, value in given.items() if name not in waiting}
     defaults = {name: default_of(widget) for name, widget in widgets.items() if name not in given}
     return given | {name: value for name, value in defaults.items() if value is not None}
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from engine.models.nets.patches import Site, attention, sources
+from engine.models.nets.patches import Site, after_self_attention, attention, sources
 
 
 class Attention(nn.Module):
@@ -82,6 +82,7 @@ class TransformerBlock(nn.Module):
 
     def forward(self, x: Tensor, context: Tensor, site: Site | None = None) -> Tensor:
         x = x + self.attn1(self.norm1(x), context if self.cross_only else None, site)
+        x = after_self_attention(site, x)
         x = x + self.attn2(self.norm2(x), context, site)
         out: Tensor = x + self.ff(self.norm3(x))
         return out

@@ -10,9 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
+from engine.tensors.rows import Rows
 
 Part: TypeAlias = Literal["input", "middle", "output"]
 
@@ -24,7 +25,8 @@ class Site:
     `canvas` is the height and width of the net's input, `width` the channels of its finest level. `block` counts the
     blocks of a `part`. Inside a transformer, `layer` counts its layers, `level` says how often its feature map was
     halved, `cells` is the height and width of what attention is computed on (a tile of the map for patches within
-    tiles; None where tokens are no longer a map), and `tokens` `(B, N, C)` are the tokens there.
+    tiles; None where tokens are no longer a map), and `tokens` `(B, N, C)` are the tokens there. `bias` `(M,)` is added to the scores of
+    the keys of cross-attention.
     """
 
     patches: tuple[Patch, ...]
@@ -38,6 +40,7 @@ class Site:
     kind: Literal["self", "cross"] = "self"
     cells: tuple[int, int] | None = None
     tokens: Tensor | None = None
+    bias: Tensor | None = None
 
     def inside(self, layer: int, cells: tuple[int, int]) -> Site:
         """The site of a layer of a transformer over a feature map of `cells`."""
@@ -49,10 +52,38 @@ Attend: TypeAlias = Callable[[Site, Tensor, Tensor, Tensor], Tensor]
 """Attention of queries, keys and values `(B, heads, N, C / heads)`, as the next patch or the net computes it."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Call:
+    """One call of a net, before anything is computed: the net and what it is given, and what each row is about.
+
+    `x` `(B, C, h, w)` scaled as the net sees it, `timesteps` `(B,)`, `context` `(B, T, D)`, `y` where the net takes it.
+    """
+
+    net: nn.Module
+    x: Tensor
+    timesteps: Tensor
+    context: Tensor
+    y: Tensor | None
+    sigma: float
+    rows: Rows
+
+
 class Patch:
     """A change to one call of a UNet; every hook leaves things as they are unless it is overridden."""
 
     __slots__ = ()
+
+    def begun(self, call: Call) -> Patch:  # noqa: ARG002
+        """The patch for one call, in which it may keep what it computes from what the net is given."""
+        return self
+
+    def row_numbers(self, net: nn.Module, x: Tensor) -> int:  # noqa: ARG002
+        """How many numbers the patch keeps for one row of a call on `x` `(B, C, h, w)`, beyond what the net keeps."""
+        return 0
+
+    def after_self_attention(self, site: Site, x: Tensor) -> Tensor:  # noqa: ARG002
+        """The tokens `(B, N, C)` between the self-attention and the cross-attention of a transformer block."""
+        return x
 
     def skipped(self, site: Site, x: Tensor) -> Tensor:  # noqa: ARG002
         """The feature map after an input block, before it is kept for the way up."""
@@ -91,6 +122,14 @@ def passed(site: Site | None, x: Tensor) -> Tensor:
     return x
 
 
+def after_self_attention(site: Site | None, x: Tensor) -> Tensor:
+    """See `skipped`."""
+    if site is not None:
+        for patch in site.patches:
+            x = patch.after_self_attention(site, x)
+    return x
+
+
 def joined(site: Site | None, x: Tensor, skip: Tensor) -> tuple[Tensor, Tensor]:
     """See `skipped`."""
     if site is not None:
@@ -111,7 +150,8 @@ def sources(site: Site | None, tokens: Tensor) -> tuple[Tensor, Tensor]:
 def attention(site: Site, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """Attention through every patch of `site`, the first one outermost."""
     if not site.patches:
-        return F.scaled_dot_product_attention(q, k, v)
+        bias = None if site.bias is None else site.bias.to(q)[None]
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
     first, rest = site.patches[0], site.patches[1:]
 
     def attend(inner: Site, q: Tensor, k: Tensor, v: Tensor) -> Tensor:

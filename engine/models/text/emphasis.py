@@ -17,9 +17,7 @@ from engine.models.text.prompt import CHUNK, EMPHASIS, Segment, Weighted
 COMMA_REACH = 20  # a full chunk ends at its last comma instead, if that lies at most so many tokens back
 MOST = 1e6  # keeps weights finite, however deep the brackets
 
-_TOKEN = re.compile(
-    r"\\[()\[\]\\]|\\|\(|\[|:\s*([+-]?(?:\d+\.?\d*|\.\d+))\s*\)|\)|\]|[^\\()\[\]:]+|:", re.DOTALL
-)
+_TOKEN = re.compile(r"\\[()\[\]\\]|\\|\(|\[|:\s*([+-]?(?:\d+\.?\d*|\.\d+))\s*\)|\)|\]|[^\\()\[\]:]+|:", re.DOTALL)
 _BREAK = re.compile(r"\s*\bBREAK\b\s*")
 
 T = TypeVar("T")

@@ -61,9 +61,15 @@ class ImageEncoder:
 
     def encode(self, pictures: Image, *, crop: bool = True) -> ImageStates:
         """The states of pictures `(B, H, W, 3)` in 0..1, of which `crop` leaves the square about the centre."""
+        return self._seen(prepared(pictures, self.side, crop=crop))
+
+    def nothing(self) -> ImageStates:
+        """The states `(1, ...)` of a picture of the mean colour everywhere: all zeros for the tower."""
+        return self._seen(torch.zeros(1, 3, self.side, self.side))
+
+    def _seen(self, pixels: Tensor) -> ImageStates:
         with self.net.lease() as net:
-            pixels = prepared(pictures, self.side, crop=crop).to(self.net.device, self.net.dtype)
-            out = net(pixel_values=pixels, output_hidden_states=True)
+            out = net(pixel_values=pixels.to(self.net.device, self.net.dtype), output_hidden_states=True)
             states = (out.image_embeds, *out.hidden_states[:-3:-1])
         return ImageStates(*(state.float().cpu() for state in states))
 

@@ -70,6 +70,15 @@ def test_names_win_over_places_and_only_dynamic_types_keep_other_names():
     ],
 )
 def test_the_widgets_that_a_choice_brings_stand_right_behind_it(values, expected):
+    assert widget_values(WorkflowNode("1", "N", values=values), choosing()) == expected
+
+
+def test_values_that_another_choice_would_bring_are_left_out():
+    node = WorkflowNode("1", "N", values=["factor", 2, "after"], named={"how.width": 64, "how.factor": 5})
+    assert widget_values(node, choosing()) == {"how": "factor", "how.factor": 5, "b": "after"}
+
+
+def choosing() -> NodeSpec:
     part = {name: InputSpec(name, "INT", widget=PLAIN) for name in ("factor", "width", "height")}
     sized = Variant("size", (part["width"], InputSpec("like", "IMAGE"), part["height"]))
     how = InputSpec(
@@ -78,8 +87,7 @@ def test_the_widgets_that_a_choice_brings_stand_right_behind_it(values, expected
         widget=ChoiceWidget(("factor", "size", "none")),
         variants=(Variant("factor", (part["factor"],)), sized, Variant("none")),
     )
-    node_type = NodeSpec("N", inputs=(InputSpec("image", "IMAGE"), how, InputSpec("b", "STRING", widget=TEXT)))
-    assert widget_values(WorkflowNode("1", "N", values=values), node_type) == expected
+    return NodeSpec("N", inputs=(InputSpec("image", "IMAGE"), how, InputSpec("b", "STRING", widget=TEXT)))
 
 
 def promoted(values: list[Any], proxies: Any = None, **more: Any) -> dict[int, Any]:

@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from engine.diffusion.denoiser import Denoiser, LatentFormat
 from engine.diffusion.parameterisation import scaled_linear
 from engine.memory.handle import ModelHandle
+from engine.models.configs import unet_config
 from engine.models.nets.unet import UNet, UNetConfig
 from engine.tensors.values import Conditioning, Prompt
-from tests.oracles import sd1
+from tests.oracles import families, sd1
 
 CPU = torch.device("cpu")
 CONTEXT = 32
@@ -52,6 +53,18 @@ def twins(widths: tuple[int, ...] = (32, 64, 128), dtype: torch.dtype = torch.fl
     net = UNet(config)
     net.load_state_dict(sd1.unet_state(oracle))
     return Denoiser(ModelHandle(net.to(dtype), CPU), scaled_linear(), LatentFormat()), oracle.to(dtype)
+
+
+def twin(oracle: Any) -> Denoiser:
+    """A UNet of diffusers, of any family, as a denoiser."""
+    return denoiser_from(families.unet_state(oracle))
+
+
+def denoiser_from(state: dict[str, Tensor]) -> Denoiser:
+    """A UNet of weights in original names as a denoiser."""
+    net = UNet(unet_config({name: tuple(weight.shape) for name, weight in state.items()}, ""))
+    net.load_state_dict(state)
+    return Denoiser(ModelHandle(net, CPU), scaled_linear(), LatentFormat())
 
 
 def noise(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float32) -> Tensor:

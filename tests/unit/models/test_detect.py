@@ -135,6 +135,12 @@ def test_a_checkpoint_that_lost_a_tensor_is_never_taken_for_a_file_of_another_ki
         ("mid_block.attentions.0.transformer_blocks.0.attn1.processor.to_q_lora.down.weight", "lora"),
         ("control_model.input_hint_block.0.weight", "controlnet"),
         ("controlnet_cond_embedding.conv_in.weight", "controlnet"),
+        ("lora_controlnet", "controlnet"),
+        ("task_embedding", "controlnet"),
+        ("adapter.body.0.resnets.0.block1.weight", "controlnet"),
+        ("body.0.in_conv.weight", "controlnet"),
+        ("ip_adapter.1.to_k_ip.weight", "ip_adapter"),
+        ("style_embedding", "style_model"),
         ("encoder.down.0.block.0.norm1.weight", "unknown"),
         ("decoder.mid.block_1.conv1.weight", "vae"),
         ("input_blocks.0.0.weight", "unet"),
@@ -165,7 +171,8 @@ def test_nothing_and_nonsense_are_unknown() -> None:
          "a.ckpt: this file is of another kind: expected a VAE, got a LoRA (kohya) (it has x). "
          "It belongs in models/loras."),
         (Detection("ip_adapter", "IP-Adapter", ("it has x",)),
-         "a.ckpt: this file is of another kind: expected a VAE, got an IP-Adapter (it has x)"),
+         "a.ckpt: this file is of another kind: expected a VAE, got an IP-Adapter (it has x). "
+         "It belongs in models/ipadapter."),
         (Detection("checkpoint", "unknown", ("channels: 6 instead of 4",), "SD 1.x"),
          "a.ckpt: this file is of another kind: expected a VAE, got a checkpoint of an unknown family. "
          "The nearest family is SD 1.x, but: channels: 6 instead of 4."),

@@ -38,7 +38,7 @@ class Numbers:
     latents = LatentFormat()
     extras = NO_EXTRAS
 
-    def denoise(self, x: Tensor, sigma: float, tokens: Tensor) -> Tensor:
+    def denoise(self, x: Tensor, sigma: float, tokens: Tensor, **_: Any) -> Tensor:
         return tokens.mean(dim=(1, 2)).view(-1, 1, 1, 1).expand_as(x).clone()
 
 

@@ -1,0 +1,1 @@
+"""What steers a UNet besides words: ControlNets, adapters, boxes, pictures."""

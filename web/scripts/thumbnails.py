@@ -1,0 +1,43 @@
+"""Draw the pictures of the templates browser with the demo model: `python web/scripts/thumbnails.py`, from the root."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parents[2]
+TARGET = ROOT / "web" / "src" / "panels" / "templates" / "pictures"
+WIDTH, HEIGHT = 320, 160
+
+
+def main() -> None:
+    """One picture for each workflow; several results of one stand beside each other."""
+    for workflow in sorted((ROOT / "workflows").glob("*.json")):
+        with TemporaryDirectory() as folder:
+            command = [sys.executable, "main.py", "run", str(workflow), "--output", folder, "--quiet"]
+            subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+            pictures = [Image.open(path).convert("RGB") for path in sorted(Path(folder).rglob("*.png"))[-4:]]
+        _beside(pictures).save(TARGET / f"{workflow.stem}.webp", quality=82, method=6)
+
+
+def _beside(pictures: list[Image.Image]) -> Image.Image:
+    whole = Image.new("RGB", (WIDTH, HEIGHT))
+    for place, picture in enumerate(pictures):
+        left, right = WIDTH * place // len(pictures), WIDTH * (place + 1) // len(pictures)
+        whole.paste(_cover(picture, right - left, HEIGHT), (left, 0))
+    return whole
+
+
+def _cover(picture: Image.Image, width: int, height: int) -> Image.Image:
+    scale = max(width / picture.width, height / picture.height)
+    larger = picture.resize((round(picture.width * scale), round(picture.height * scale)), Image.Resampling.LANCZOS)
+    left, top = (larger.width - width) // 2, (larger.height - height) // 2
+    return larger.crop((left, top, left + width, top + height))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,3 @@
+export const words = {
+  "app.name": "Easel",
+};

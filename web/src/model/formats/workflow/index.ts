@@ -1,0 +1,2 @@
+export { isWorkflow, MAX_NODES, readWorkflow, type Opened } from "./read";
+export { workflowJson } from "./write";

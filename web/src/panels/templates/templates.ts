@@ -1,0 +1,28 @@
+// The workflows that come with Easel (workflows/ of the repository). In the build they are files of their own, fetched
+// only when one is opened.
+
+const files = import.meta.glob<string>("../../../../workflows/*.json", { query: "?url", import: "default", eager: true });
+
+/** In the order in which they are shown; the first one opens at the first start. */
+const ORDER = ["text_to_image", "image_to_image", "inpaint", "regions", "two_samplers", "custom_sampling", "batch", "invert"];
+export const FIRST = "text_to_image";
+
+const nameOf = (path: string): string => path.replace(/^.*\/|\.json$/g, "");
+const place = (name: string): number => (ORDER.includes(name) ? ORDER.indexOf(name) : ORDER.length);
+
+export const TEMPLATES: readonly string[] = Object.keys(files)
+  .map(nameOf)
+  .sort((left, right) => place(left) - place(right));
+
+const pictures = import.meta.glob<string>("./pictures/*.webp", { query: "?url", import: "default", eager: true });
+
+/** What the demo model drew with a template (scripts/thumbnails.py), if it did. */
+export const pictureOf = (name: string): string | undefined => pictures[`./pictures/${name}.webp`];
+
+export async function readTemplate(name: string): Promise<string> {
+  const address = files[`../../../../workflows/${name}.json`];
+  if (address === undefined) throw new Error(`there is no template ${name}`);
+  const answer = await fetch(address);
+  if (!answer.ok) throw new Error(`the server answered ${answer.status}`);
+  return answer.text();
+}

@@ -1,0 +1,14 @@
+// Journeys: the real server with the demo model, the built editor, and Chromium. `npm run journeys`.
+import { defineConfig } from "vitest/config";
+
+export default defineConfig({
+  test: {
+    include: ["journeys/**/*.journey.ts"],
+    environment: "node",
+    fileParallelism: false,
+    testTimeout: 90_000,
+    hookTimeout: 90_000,
+    // What is waited for comes at once on a machine with nothing else to do; others may take their time.
+    expect: { poll: { timeout: 15_000, interval: 50 } },
+  },
+});
