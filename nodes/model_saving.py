@@ -8,15 +8,17 @@ from typing import Annotated, ClassVar
 from torch import Tensor
 
 from engine.diffusion.denoiser import Denoiser
-from engine.diffusion.predictions import VELOCITY
+from engine.diffusion.predictions import VELOCITY, Preconditioned
 from engine.foundation.errors import EaselError
+from engine.models.checkpoint import EDM_DEVIATION, EDM_MEAN, V_PREDICTION, ZERO_TERMINAL
 from engine.models.extraction import extracted
-from engine.models.saving import Named, serialised, text_weights, unet_weights, vae_weights
+from engine.models.saving import Named, encoder_weights, marker, serialised, text_weights, unet_weights, vae_weights
 from engine.models.text.encoder import TextEncoder
 from engine.models.vae import Vae
 from engine.node import PLAIN, Choice, NodeContext, Range, node
 
 CATEGORY = "advanced/model_merging"
+ALL_NOISE = 1000.0  # sigmas above are those of levels that end in nothing but noise
 
 
 class SavingError(EaselError):
@@ -33,9 +35,12 @@ def save_checkpoint(
     filename_prefix: str = "checkpoints/ComfyUI",
     ctx: NodeContext = PLAIN,
 ) -> None:
-    """Write all three parts into one file of the output folder, with their LoRAs and mixtures in the weights."""
-    _check_alone(clip)
-    _save([*_unet(model), *text_weights(clip.net, clip.adapters), *vae_weights(vae.net)], filename_prefix, ctx)
+    """Write all three parts into one file of the output folder, with their LoRAs and mixtures in the weights.
+
+    The file is laid out as the published ones of the model's family are.
+    """
+    _check_known(clip)
+    _save([*_unet(model), *encoder_weights(clip), *vae_weights(vae.net)], filename_prefix, ctx)
 
 
 @node("ModelSave", category=CATEGORY, sink=True)
@@ -46,9 +51,10 @@ def save_model(model: Denoiser, filename_prefix: str = "diffusion_models/ComfyUI
 
 @node("CLIPSave", category=CATEGORY, sink=True)
 def save_encoder(clip: TextEncoder, filename_prefix: str = "clip/ComfyUI", ctx: NodeContext = PLAIN) -> None:
-    """Write the text encoder alone."""
-    _check_alone(clip)
-    _save(text_weights(clip.net, clip.adapters, ""), f"{filename_prefix}_clip_l", ctx)
+    """Write the text encoder alone, each tower into a file of its own: `_clip_l`, `_clip_h` (SD2), `_clip_g`."""
+    _check_known(clip)
+    for tower in clip.towers:
+        _save(text_weights(tower.net, tower.adapters), f"{filename_prefix}_clip_{tower.recipe.name}", ctx)
 
 
 @node("VAESave", category=CATEGORY, sink=True)
@@ -74,30 +80,37 @@ def save_lora(
     if model_diff is not None:
         parts += extracted(model_diff.net, model_diff.adapters, "diffusion_model.", whole, biases=bias_diff)
     if text_encoder_diff is not None:
-        clip = text_encoder_diff
-        parts += extracted(
-            clip.net, clip.adapters, "text_encoders.clip_l.transformer.text_model.", whole, biases=bias_diff
-        )
+        for tower in text_encoder_diff.towers:
+            place = "clip_g" if tower is text_encoder_diff.second else "clip_l"
+            prefix = f"text_encoders.{place}.transformer.text_model."
+            parts += extracted(tower.net, tower.adapters, prefix, whole, biases=bias_diff)
     if not parts:
         ctx.warn("there is nothing to save: connect a model or a text encoder that differs from its base")
         return
-    _save(((name, tensor, ()) for name, tensor in parts), filename_prefix, ctx)
+    _save((Named(name, ((tensor, ()),)) for name, tensor in parts), filename_prefix, ctx)
 
 
-def _check_alone(clip: TextEncoder) -> None:
-    """Raise `SavingError` unless a text encoder is SD1's: the others have layouts that are not written yet."""
-    if clip.second is not None or clip.recipe.name != "l":
+def _check_known(clip: TextEncoder) -> None:
+    """Raise `SavingError` for a text encoder that single files have no place for: BERT needs its vocabulary."""
+    if clip.recipe.name == "bert":
         raise SavingError(
-            "text encoders of this family cannot be saved",
+            "this text encoder (BERT) cannot be saved without its vocabulary",
             where="input clip",
-            expected="one of SD 1.x",
-            got="two towers" if clip.second is not None else "OpenCLIP" if clip.recipe.name != "bert" else "BERT",
-            hint="Save the model alone with ModelSave, and keep the text encoder's own file.",
+            expected="CLIP or OpenCLIP",
+            got="BERT",
+            hint="Save the model alone with ModelSave, and keep the text encoder's own folder.",
         )
 
 
 def _unet(model: Denoiser) -> Iterator[Named]:
-    return unet_weights(model.net, model.adapters, velocity=model.prediction is VELOCITY)
+    yield from unet_weights(model.net, model.adapters)
+    if model.prediction is VELOCITY:
+        yield marker(V_PREDICTION)
+    if isinstance(model.prediction, Preconditioned) and model.latents.mean:
+        yield marker(EDM_MEAN, *model.latents.mean)
+        yield marker(EDM_DEVIATION, *model.latents.deviation)
+    if model.levels.clock is None and model.levels.sigma_max > ALL_NOISE:
+        yield marker(ZERO_TERMINAL)
 
 
 def _save(weights: Iterable[Named], prefix: str, ctx: NodeContext) -> None:

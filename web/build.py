@@ -1,7 +1,7 @@
 """Build the editor into web/dist, unless it is there already: `python web/build.py`.
 
-`python web/build.py check` checks it, `journeys` goes through a built one with a browser, `frames` measures how smooth it
-is. Uses the machine's npm if its node is new enough, else the node that PyPI has as a wheel. Needs the package registries.
+`python web/build.py check` checks it, `journeys` goes through a built one with a browser, `frames` measures how smooth
+it is. Uses the machine's npm if its node is new enough, else the node that PyPI has as a wheel. Needs the registries.
 """
 
 from __future__ import annotations

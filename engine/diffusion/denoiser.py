@@ -7,7 +7,7 @@ many may share one net.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
@@ -17,14 +17,14 @@ from torch import Tensor
 from engine.diffusion.combining import CLASSIFIER_FREE, Combination, Rule, Rules
 from engine.diffusion.extras import NO_EXTRAS, NetExtras, PictureStatistics, check_inputs
 from engine.diffusion.latent_format import LatentFormat
-from engine.diffusion.parameterisation import NoiseLevels, scaled_linear, zero_terminal
-from engine.diffusion.predictions import EPSILON, VELOCITY, Parameterisation
+from engine.diffusion.parameterisation import LogClock, NoiseLevels, continuous, scaled_linear, zero_terminal
+from engine.diffusion.predictions import EPSILON, VELOCITY, Parameterisation, Preconditioned
 from engine.memory.budget import UNLIMITED, CallBudget
 from engine.memory.handle import ModelHandle
 from engine.memory.room import Given, Work
 from engine.models.adapters.adapter import Adapter, Stack
 from engine.models.adapters.applying import ChangedWeights, FileStack
-from engine.models.checkpoint import Checkpoint
+from engine.models.checkpoint import Checkpoint, Prediction
 from engine.models.latent_rgb import fitted_map
 from engine.models.nets.activations import row_bytes
 from engine.models.nets.patches import Patch
@@ -34,6 +34,8 @@ from engine.tensors.values import Latent
 
 __all__ = ["Denoiser", "LatentFormat", "denoiser_of"]
 
+EDM_SIGMAS = (0.002, 80.0)  # of Playground v2.5's published scheduler, and of Karras et al. 2022
+PREDICTIONS: Mapping[Prediction, Parameterisation] = {"epsilon": EPSILON, "v": VELOCITY, "edm": Preconditioned()}
 DEFAULT_SCALE = 8.0  # what a net that embeds the guidance scale is told where nobody sets one
 
 
@@ -158,20 +160,23 @@ class Denoiser:
 def denoiser_of(checkpoint: Checkpoint) -> Denoiser:
     """The denoiser in a checkpoint of any family."""
     family = checkpoint.family
+    mean, deviation = checkpoint.latent_statistics or ((), ())
     latents = LatentFormat(
         checkpoint.latent_channels,
         checkpoint.scale_factor,
         checkpoint.downscale,
-        to_rgb=fitted_map(checkpoint),
+        to_rgb=None if checkpoint.latent_statistics else fitted_map(checkpoint),
+        mean=tuple(map(float, mean)),
+        deviation=tuple(map(float, deviation)),
     )
-    levels = scaled_linear(*family.betas)
+    levels = continuous(*EDM_SIGMAS, LogClock()) if checkpoint.prediction == "edm" else scaled_linear(*family.betas)
     with checkpoint.unet.look() as net:
         config = net.config
     return Denoiser(
         checkpoint.unet,
-        zero_terminal(levels) if checkpoint.zero_terminal else levels,
+        zero_terminal(levels) if checkpoint.zero_terminal and levels.clock is None else levels,
         latents,
-        VELOCITY if checkpoint.prediction == "v" else EPSILON,
+        PREDICTIONS[checkpoint.prediction],
         extras=NetExtras(
             family.vector,
             family.channels,

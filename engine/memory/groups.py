@@ -16,11 +16,12 @@ ALIGNMENT = 256  # bytes: what allocators of devices give
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """A place in a net for a parameter: the leaf of a module that has no children."""
+    """A place in a net for a parameter, the leaf of a module without children, with the bytes of the net's own one."""
 
     name: str
     module: nn.Module
     leaf: str
+    nbytes: int
 
     @property
     def parameter(self) -> nn.Parameter:
@@ -69,7 +70,7 @@ def layout(net: nn.Module, trace: Trace | None = None, bounds: tuple[int, int] =
         if name in astray or next(module.children(), None) is not None or not path:
             fixed |= shared.get(name, {name})
         else:
-            leaves.setdefault(path, []).append(Slot(name, module, leaf))
+            leaves.setdefault(path, []).append(Slot(name, module, leaf, parameters[name].nbytes))
     least = max(bounds[0], min(bounds[1], sum(weight.nbytes for weight in parameters.values()) // GROUPS))
     groups: list[Group] = []
     gathered: list[Slot] = []
@@ -91,7 +92,7 @@ def aligned(nbytes: int) -> int:
 
 
 def _bytes(slots: Sequence[Slot]) -> int:
-    return sum(aligned(slot.parameter.nbytes) for slot in slots)
+    return sum(aligned(slot.nbytes) for slot in slots)
 
 
 def _shared(net: nn.Module) -> dict[str, set[str]]:

@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 import torch
 from torch import nn
 
+from engine.memory.casting import compute_in, computes_in
 from engine.memory.room import ALL, ROOM, Given, Room, Tenant, Work
 
 Net = TypeVar("Net", bound=nn.Module)
@@ -28,8 +29,8 @@ class ModelHandle(Generic[Net]):
 
     @property
     def dtype(self) -> torch.dtype:
-        """The type the net computes in."""
-        return next(self._net.parameters()).dtype
+        """The type the net computes in; its weights may lie in narrower ones."""
+        return computes_in(self._net)
 
     @property
     def nbytes(self) -> int:
@@ -40,7 +41,7 @@ class ModelHandle(Generic[Net]):
         """Compute in float32 from now on."""
         if self._tenant is not None:
             self._tenant.forget()
-        self._net.float()
+        compute_in(self._net, torch.float32)
 
     def weights(self) -> dict[str, nn.Parameter]:
         """Every parameter by its name, wherever it rests."""

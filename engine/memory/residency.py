@@ -164,6 +164,7 @@ class _Window:
 
     def __init__(self, groups: tuple[Group, ...], device: Device, window: int, slots: int) -> None:
         self._groups = groups
+        self._device = device
         with torch.inference_mode(mode=False):
             self._buffers = [device.empty(window) for _ in range(slots)]
         self._content: dict[str, tuple[nn.Parameter, Tensor]] = {}
@@ -172,16 +173,19 @@ class _Window:
     def load(self, slot: int, group: int) -> None:
         """Copy what is in the places of a group now into a slot."""
         for place in self._groups[self._held[slot]].slots if slot in self._held else ():
-            del self._content[place.name]
+            self._content.pop(place.name, None)
         self._held[slot] = group
         offset = 0
         for place in self._groups[group].slots:
             source = place.parameter
+            if source.nbytes > place.nbytes:  # exchanged for one of a wider type: it comes when it is asked for
+                offset += aligned(place.nbytes)
+                continue
             flat = self._buffers[slot][offset : offset + source.nbytes].view(source.dtype)
             copy = flat.as_strided(source.shape, _strides(source), flat.storage_offset())
             copy.copy_(source.data)
             self._content[place.name] = (source, copy)
-            offset += aligned(source.nbytes)
+            offset += aligned(place.nbytes)
 
     def wait(self, slot: int) -> None:
         """Nothing: copies and computing are one lane here."""
@@ -191,7 +195,9 @@ class _Window:
 
     def fetch(self, slot: Slot, source: nn.Parameter) -> Tensor:
         """The copy of what is in a place, which was exchanged since its group was fetched if it is another one."""
-        held, copy = self._content[slot.name]
+        held, copy = self._content.get(slot.name, (None, None))
+        if copy is None or (held is not source and (copy.shape, copy.dtype) != (source.shape, source.dtype)):
+            return self._device.upload(source.data)
         if held is not source:
             copy.copy_(source.data)
             self._content[slot.name] = (source, copy)

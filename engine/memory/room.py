@@ -21,6 +21,7 @@ from torch import nn
 
 from engine.foundation.settings import VramPolicy
 from engine.memory.budget import CallBudget
+from engine.memory.casting import keep_nothing
 from engine.memory.device import Device
 from engine.memory.estimate import Estimates, Trace, traced
 from engine.memory.groups import GROUP_BYTES, Layout, layout
@@ -114,6 +115,7 @@ class Tenant:
         self.number = next(self._numbers)
         self.room = room
         self.residency = Residency(net, room.device)
+        keep_nothing(net)
         self.placing: Placing | None = None
         self.beside: WeakSet[Beside] = WeakSet()
         self.traces: dict[Hashable, Trace | None] = {}
@@ -297,6 +299,7 @@ class Room:
             else:
                 self.whole += 1
                 tenant.residency.bring()
+            stack.callback(keep_nothing, net)
             stack.enter_context(self.device.computing())
             stack.enter_context(torch.inference_mode())
             yield mode
@@ -363,7 +366,8 @@ class Room:
 
 def _traced(net: nn.Module, compute: Callable[..., object], inputs: tuple[object, ...]) -> Trace | None:
     """None for what decides by data, or holds tensors that nobody knows of."""
-    with suppress(Exception):
+    with suppress(Exception), ExitStack() as stack:
+        stack.callback(keep_nothing, net)
         return traced(net, compute, *inputs)
     return None
 

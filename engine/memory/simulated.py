@@ -47,6 +47,8 @@ class Simulation(LiveBytes):  # type: ignore[no-untyped-call]
 
     def counts(self, func: object, inputs: Sequence[Tensor]) -> bool:
         """Whether an operation with `inputs` is the device's; `RuntimeError` if it takes weights of the host too."""
+        if func is _COPY and self.counted(inputs[1]) and inputs[0].untyped_storage()._cdata not in self._host:
+            self.count(inputs[0])  # made without inputs, and the device's all along
         device = any(self.counted(tensor) for tensor in inputs)
         if device and func is not _COPY and any(tensor.untyped_storage()._cdata in self._host for tensor in inputs):
             raise RuntimeError("expected all tensors on the simulated device, found a weight that is on the host")

@@ -8,16 +8,26 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
+from engine.memory.casting import compute_in
 from engine.models.detect import ArchitectureError
 
 Net = TypeVar("Net", bound=nn.Module)
 _SHOWN = 3
 
 
-def fill(net: Net, weights: Mapping[str, Tensor], dtype: torch.dtype | None, where: str, *, exact: bool = False) -> Net:
+def fill(
+    net: Net,
+    weights: Mapping[str, Tensor],
+    dtype: torch.dtype | None,
+    where: str,
+    *,
+    exact: bool = False,
+    narrow: bool = False,
+) -> Net:
     """Give `net`, built on the meta device, its tensors in `dtype` (None: the file's own), and return it.
 
-    A tensor that has `dtype` already is not copied: it stays mapped to the file. Tensors that the net does not know
+    A tensor that has `dtype` already is not copied: it stays mapped to the file, and so does with `narrow` one of a
+    narrower type, which layers widen while they work (see `engine.memory.casting`). Tensors that the net does not know
     are left out, or refused if `exact`. Raises `ArchitectureError` that names what is missing, unknown or misfits.
     """
     wanted = net.state_dict()
@@ -37,8 +47,11 @@ def fill(net: Net, weights: Mapping[str, Tensor], dtype: torch.dtype | None, whe
             got="; ".join(f"{len(names)} {what} ({_some(names)})" for what, names in faults if names),
             hint="The file is incomplete or of a family that is not known.",
         )
-    net.load_state_dict({name: _cast(tensor, dtype) for name, tensor in given.items()}, assign=True)
+    stored = {name: _stored(tensor, dtype, narrow=narrow) for name, tensor in given.items()}
+    net.load_state_dict(stored, assign=True)
     _number_positions(net)
+    if narrow and dtype is not None:
+        compute_in(net, dtype)
     return net
 
 
@@ -49,8 +62,10 @@ def _reshaped(tensor: Tensor, like: Tensor) -> Tensor:
     return tensor
 
 
-def _cast(tensor: Tensor, dtype: torch.dtype | None) -> Tensor:
-    return tensor.to(dtype) if dtype is not None and tensor.is_floating_point() else tensor
+def _stored(tensor: Tensor, dtype: torch.dtype | None, *, narrow: bool) -> Tensor:
+    if dtype is None or not tensor.is_floating_point() or (narrow and tensor.dtype.itemsize < dtype.itemsize):
+        return tensor
+    return tensor.to(dtype)
 
 
 def _number_positions(net: nn.Module) -> None:

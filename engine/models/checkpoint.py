@@ -25,6 +25,9 @@ __all__ = ["Checkpoint", "Prediction", "Source", "load_checkpoint", "load_unet",
 SD1_SCALE_FACTOR = FAMILIES[SD1].scale_factor
 V_DEVIATION = 0.09  # of the biases below: v-prediction nets of SD2 are above, epsilon nets below (community's measure)
 V_PREDICTION, ZERO_TERMINAL = "v_pred", "ztsnr"  # markers that derivatives carry
+EDM_MEAN, EDM_DEVIATION = "edm_mean", "edm_std"  # a number a channel: the latents of EDM nets (Playground v2.5)
+_MARKERS = (V_PREDICTION, ZERO_TERMINAL, EDM_MEAN, EDM_DEVIATION)
+EDM_SCALE = 0.5  # what such latents are multiplied by: the deviation of pictures that Karras et al. 2022 train with
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,7 +36,8 @@ class Checkpoint:
 
     Latents have `latent_channels` channels and cells of `downscale` pixels, and are multiplied by `scale_factor` for
     the UNet, which predicts `prediction`. With `zero_terminal` its noise levels end in nothing but noise. `statistics`
-    are mean and deviation of the embeddings of pictures that unCLIP was trained on, where the file has them.
+    are mean and deviation of the embeddings of pictures that unCLIP was trained on, where the file has them, and
+    `latent_statistics` those of each channel of latents, which an EDM net sees at mean 0 and deviation 1.
     """
 
     detection: Detection
@@ -47,6 +51,7 @@ class Checkpoint:
     family: Family = FAMILIES[SD1]
     zero_terminal: bool = False
     statistics: tuple[Tensor, Tensor] | None = None
+    latent_statistics: tuple[Tensor, Tensor] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,6 +70,7 @@ class Source:
     prediction: Prediction | None = None
     scale_factor: float | None = None
     statistics: tuple[Tensor, Tensor] | None = None
+    latent_statistics: tuple[Tensor, Tensor] | None = None
     tokenizer: ClipTokenizer | None = None
     zero_terminal: bool = False
 
@@ -86,8 +92,8 @@ def load_checkpoint(
     """Load a single-file checkpoint. EMA weights, schedule buffers and position ids in it are ignored.
 
     The UNet computes in `dtype`, which is float32 on the CPU and float16 elsewhere if None, as the autoencoder does;
-    the text encoder computes in float32. `family` and `prediction` override what is detected. Raises `ArchitectureError` for
-    a file of another kind or family, and what `open_weights` raises for a damaged one.
+    the text encoder computes in float32. `family` and `prediction` override what is detected. Raises
+    `ArchitectureError` for a file of another kind or family, and what `open_weights` raises for a damaged one.
     """
     weights = open_weights(path)
     detection = detected(weights, family)
@@ -99,10 +105,23 @@ def load_checkpoint(
         weights.part(UNET),
         weights.part(VAE),
         towers_of(weights),
-        frozenset(name for name in (V_PREDICTION, ZERO_TERMINAL) if name in weights),
+        markers_in(weights),
         prediction,
+        latent_statistics=latent_statistics(weights),
     )
     return loaded(source, device, embeddings, dtype)
+
+
+def markers_in(weights: Weights) -> frozenset[str]:
+    """What a file says of its net by tensors that are there for nothing else."""
+    return frozenset(name for name in _MARKERS if name in weights)
+
+
+def latent_statistics(weights: Weights) -> tuple[Tensor, Tensor] | None:
+    """Mean and deviation `(C,)` of latents, where a file says that its net is an EDM net."""
+    if EDM_MEAN not in weights or EDM_DEVIATION not in weights:
+        return None
+    return weights[EDM_MEAN].flatten().float(), weights[EDM_DEVIATION].flatten().float()
 
 
 def detected(weights: Weights, family: str | None = None) -> Detection:
@@ -124,15 +143,16 @@ def loaded(
     return Checkpoint(
         source.detection,
         ModelHandle(unet, device),
-        source.prediction or ("v" if V_PREDICTION in source.markers else _prediction(family, source.unet)),
+        source.prediction or _marked(source) or _prediction(family, source.unet),
         unet.config.out_channels,
-        source.scale_factor or family.scale_factor,
+        source.scale_factor or (EDM_SCALE if source.latent_statistics else family.scale_factor),
         vae.downscale if vae else family.downscale,
         text_encoder_of(source.towers, device, embeddings, where, source.tokenizer),
         vae,
         family,
         source.zero_terminal or ZERO_TERMINAL in source.markers,
         source.statistics,
+        source.latent_statistics,
     )
 
 
@@ -153,9 +173,11 @@ def load_unet(
         raise wrong_kind(path, detection, "a UNet of a Stable Diffusion family")
     if stored is not None:
         part = {name: tensor.to(stored) if tensor.ndim > 1 else tensor for name, tensor in part.items()}
-    markers = frozenset(name for name in (V_PREDICTION, ZERO_TERMINAL) if name in weights)
-    part = {name: tensor for name, tensor in part.items() if name not in markers}
-    return loaded(Source(path.name, detection, part, {}, markers=markers), device, dtype=dtype)
+    part = {name: tensor for name, tensor in part.items() if name not in _MARKERS}
+    source = Source(
+        path.name, detection, part, {}, markers=markers_in(weights), latent_statistics=latent_statistics(weights)
+    )
+    return loaded(source, device, dtype=dtype)
 
 
 def load_vae(path: Path, device: torch.device, dtype: torch.dtype | None = None) -> Vae:
@@ -169,6 +191,12 @@ def load_vae(path: Path, device: torch.device, dtype: torch.dtype | None = None)
     if f"{prefix}decoder.mid.block_1.conv1.weight" not in weights and not is_vae(weights):
         raise wrong_kind(path, detect(weights.shapes), "an autoencoder (VAE) in the original layout or diffusers'")
     return vae_of(weights.part(prefix), device, path.name, dtype)
+
+
+def _marked(source: Source) -> Prediction | None:
+    if source.latent_statistics is not None:
+        return "edm"
+    return "v" if V_PREDICTION in source.markers else None
 
 
 def _prediction(family: Family, unet: Mapping[str, Tensor]) -> Prediction:

@@ -14,8 +14,8 @@ def unet_config(shapes: Shapes, prefix: str = UNET, *, where: str = "") -> UNetC
     """The shape of a UNet of the Stable Diffusion family.
 
     How many heads there are cannot be seen in shapes: nets that project by 1x1 convolutions (SD1) have 8 everywhere,
-    nets that project by linear layers (SD2, SDXL) have heads of 64 channels, but those with a table of noise levels (the
-    x4 upscaler) 8 again. Raises `ArchitectureError` naming the tensor that is missing.
+    nets that project by linear layers (SD2, SDXL) have heads of 64 channels, but those with a table of noise levels
+    (the x4 upscaler) 8 again. Raises `ArchitectureError` naming the tensor that is missing.
     """
     own = {name.removeprefix(prefix): shape for name, shape in shapes.items() if name.startswith(prefix)}
     width, in_channels = _shape(own, "input_blocks.0.0.weight", where)[:2]

@@ -51,6 +51,11 @@ def detect(shapes: Shapes) -> Detection:
         found = next((name for name in shapes if marker in name), None)
         if found is not None:
             return Detection(kind, family, (f"it has a tensor {found}",))
+    if len(shapes.get("body.0.weight", ())) == 4 and len(shapes.get("body.1.weight", ())) == 1:
+        return Detection("upscale_model", "Real-ESRGAN (compact)", ("it has a tensor body.0.weight",))
+    tiny = _tiny_halves(shapes)
+    if tiny:
+        return Detection("tiny_autoencoder", "TAESD", tiny)
     hyper = next((name for name in shapes if _HYPERNETWORK.match(name)), None)
     if hyper is not None:
         return Detection("hypernetwork", "hypernetwork", (f"it has a tensor {hyper}",))
@@ -65,7 +70,6 @@ _ADD_ONS = (
     ("controlnet", "control-lora", "lora_controlnet"),
     ("ip_adapter", "IP-Adapter", ".to_k_ip."),
     ("style_model", "style model (T2I-Adapter)", "style_embedding"),
-    ("controlnet", "ControlNet union", "task_embedding"),
     ("lora", "LoRA (kohya)", "lora_unet_"),
     ("lora", "LoRA (kohya)", "lora_te"),
     ("lora", "LoRA (PEFT)", ".lora_A."),
@@ -78,6 +82,7 @@ _ADD_ONS = (
     ("lora", "LyCORIS (OFT)", ".oft_blocks"),
     ("controlnet", "ControlNet", "control_model."),
     ("controlnet", "ControlNet", "input_hint_block."),
+    ("controlnet", "ControlNet union (diffusers names)", "task_embedding"),
     ("controlnet", "ControlNet (diffusers names)", "controlnet_cond_embedding."),
     ("ip_adapter", "IP-Adapter", "ip_adapter."),
     ("gligen", "GLIGEN", "position_net."),
@@ -90,10 +95,13 @@ _PARTS = (
     ("unet", "SD 3", "joint_blocks.0."),
     ("unet", "Flux", "double_blocks.0."),
     ("controlnet", "T2I-Adapter", "body.0.block1."),
-    ("controlnet", "T2I-Adapter", "body.0.in_conv."),
+    ("controlnet", "T2I-Adapter (light)", "body.0.in_conv."),
     ("controlnet", "T2I-Adapter (diffusers names)", "body.0.resnets.0.block1."),
+    ("controlnet", "T2I-Adapter (diffusers names)", "adapter.body.0."),
     ("upscale_model", "ESRGAN", "model.1.sub.0."),
-    ("upscale_model", "ESRGAN", "body.0.rdb1."),
+    ("upscale_model", "ESRGAN", "RRDB_trunk.0."),
+    ("upscale_model", "ESRGAN (Real-ESRGAN's names)", "body.0.rdb1."),
+    ("upscale_model", "SwinIR", "layers.0.residual_group.blocks.0."),
     ("clip_vision", "CLIP vision tower", "vision_model.embeddings."),
     ("clip_vision", "OpenCLIP vision tower", "ln_pre.weight"),
     ("text_encoder", "OpenCLIP text encoder", "transformer.resblocks.0."),
@@ -114,9 +122,33 @@ _FOLDERS = {
     "ip_adapter": "ipadapter",
     "style_model": "style_models",
     "upscale_model": "upscale_models",
+    "tiny_autoencoder": "vae_approx",
     "clip_vision": "clip_vision",
     "text_encoder": "text_encoders",
 }
+
+
+# Of each half of a tiny autoencoder: a convolution and a block that follows it, by their prefixes. A decoder in the
+# original's layout counts from a layer without weights, so that an encoder has a layer 0 and a decoder has none.
+_TINY = {
+    "encoder": (("encoder.layers.", 0), ("taesd_encoder.", 0), ("encoder.", 0), ("", 0)),
+    "decoder": (("decoder.layers.", 0), ("taesd_decoder.", 1), ("decoder.", 1), ("", 1)),
+}
+
+
+def _tiny_halves(shapes: Shapes) -> tuple[str, ...]:
+    found = []
+    for half, places in _TINY.items():
+        for prefix, first in places:
+            block = f"{prefix}{first + (1 if half == 'encoder' else 2)}.conv.0.weight"
+            if (
+                f"{prefix}{first}.weight" in shapes
+                and block in shapes
+                and not (first and f"{prefix}0.weight" in shapes)
+            ):
+                found.append(f"it has the {half}'s tensor {prefix}{first}.weight")
+                break
+    return tuple(found)
 
 
 _EMBEDDINGS = ("emb_params", "clip_l", "clip_g", "text_encoders_0", "text_encoders_1")

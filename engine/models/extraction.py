@@ -45,4 +45,6 @@ def nearest(difference: Tensor, rank: int) -> tuple[Tensor, Tensor]:
     root = s[:rank].sqrt()  # both factors of one size, so that neither leaves the range of half precision
     up, down = u[:, :rank] * root, root[:, None] * v[:rank]
     kernel = [1] * (difference.ndim - 2)
-    return up.reshape(len(difference), rank, *kernel).contiguous(), down.reshape(rank, *difference.shape[1:]).contiguous()
+    return up.reshape(len(difference), rank, *kernel).contiguous(), down.reshape(
+        rank, *difference.shape[1:]
+    ).contiguous()

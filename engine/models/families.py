@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-Prediction: TypeAlias = Literal["epsilon", "v"]
+Prediction: TypeAlias = Literal["epsilon", "v", "edm"]
 VectorKind: TypeAlias = Literal["none", "sizes", "sizes and score", "noise level", "picture"]
 ChannelsKind: TypeAlias = Literal["none", "inpainting", "edit", "depth", "low resolution"]
 

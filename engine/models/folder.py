@@ -43,14 +43,16 @@ def load_folder(
     tokenizer, bert = _tokenizer(folder / "tokenizer")
     tower_sources = tuple(_read_as(weights, config, detection.family, bert) for weights, config in towers)
     config, scheduler = _config(folder / "vae"), _config(folder / "scheduler", "scheduler_config.json")
+    edm = str(scheduler.get("_class_name", "")).startswith("EDM")
     source = Source(
         folder.name,
         detection,
         unet,
         vae,
         tower_sources,
-        prediction=_PREDICTIONS.get(scheduler.get("prediction_type", "")),
+        prediction="edm" if edm else _PREDICTIONS.get(scheduler.get("prediction_type", "")),
         scale_factor=config.get("scaling_factor"),
+        latent_statistics=_latent_statistics(config) if edm else None,
         statistics=_statistics(folder / "image_normalizer"),
         tokenizer=tokenizer,
         zero_terminal=bool(scheduler.get("rescale_betas_zero_snr")),
@@ -129,6 +131,16 @@ def _statistics(part: Path) -> tuple[Tensor, Tensor] | None:
     if "mean" not in weights or "std" not in weights:
         raise ArchitectureError("an image normaliser is incomplete", where=part.name, expected="mean and std")
     return weights["mean"].float(), weights["std"].float()
+
+
+def _latent_statistics(config: Mapping[str, Any]) -> tuple[Tensor, Tensor]:
+    """Mean and deviation of each channel of latents, that an EDM net's autoencoder is configured with."""
+    found = [config.get(name) for name in ("latents_mean", "latents_std")]
+    if not all(isinstance(numbers, list) and numbers for numbers in found):
+        raise ArchitectureError(
+            "the autoencoder of an EDM model is incomplete", where="vae", expected="latents_mean and latents_std"
+        )
+    return torch.tensor(found[0]).flatten().float(), torch.tensor(found[1]).flatten().float()
 
 
 def _config(part: Path, name: str = "config.json") -> Mapping[str, Any]:

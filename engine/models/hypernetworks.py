@@ -141,15 +141,25 @@ def _layers(found: Mapping[int, Mapping[str, Tensor]], width: int, where: str) -
     now, layers = width, []
     for number in sorted(found):
         weight, bias = found[number].get("weight"), found[number].get("bias")
-        if weight is None or weight.shape[-1] != now or weight.ndim > 2 or (bias is not None and len(bias) != len(weight)):
+        if (
+            weight is None
+            or weight.shape[-1] != now
+            or weight.ndim > 2
+            or (bias is not None and len(bias) != len(weight))
+        ):
             shapes = {leaf: tuple(tensor.shape) for leaf, tensor in found[number].items()}
             raise HypernetworkError(
-                "the layers do not follow each other", where=f"{where}, layer {number}", expected=f"input {now}", got=str(shapes)
+                "the layers do not follow each other",
+                where=f"{where}, layer {number}",
+                expected=f"input {now}",
+                got=str(shapes),
             )
         now = len(weight)
         layers.append(Layer(weight, bias))
     if now != width or not layers:
-        raise HypernetworkError("this hypernetwork is incomplete", where=where, expected=f"output {width}", got=str(now))
+        raise HypernetworkError(
+            "this hypernetwork is incomplete", where=where, expected=f"output {width}", got=str(now)
+        )
     return tuple(layers)
 
 

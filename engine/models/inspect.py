@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from engine.models.describe import base_of, missing_in
 from engine.models.detect import Detection, detect
 from engine.models.formats import is_pickle
 from engine.store.safetensors_header import TensorInfo, read_header
@@ -32,6 +33,7 @@ class Component:
     parameters: int
     nbytes: int
     dtypes: tuple[str, ...]
+    precision: str = ""  # the type that most of the bytes have
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +43,22 @@ class Report:
     detection: Detection
     components: tuple[Component, ...]
     metadata: Mapping[str, str]
+    base: str | None = None  # what it belongs to, if it is no whole model
+    missing: tuple[str, ...] = ()  # what must come from elsewhere
 
     @property
     def parameters(self) -> int:
         """Numbers in all parts."""
         return sum(component.parameters for component in self.components)
+
+    @property
+    def precision(self) -> str:
+        """The type that most of the bytes have, and that there are others."""
+        most = max(self.components, key=lambda component: component.nbytes, default=None)
+        types = {dtype for component in self.components for dtype in component.dtypes if dtype[0] in "FB"} - {"BOOL"}
+        if most is None:
+            return "none"
+        return most.precision + (" and others" if len(types) > 1 else "")
 
     @property
     def nbytes(self) -> int:
@@ -59,8 +72,10 @@ def inspect(path: Path) -> Report:
     Raises `MissingFileError`, `FileFormatError` for a damaged file, and for pickles what `open_weights` raises.
     """
     tensors, metadata = _read(path)
-    detection = detect({name: info.shape for name, info in tensors.items()})
-    return Report(detection, _components(tensors), metadata)
+    shapes = {name: info.shape for name, info in tensors.items()}
+    detection = detect(shapes)
+    components = _components(tensors)
+    return Report(detection, components, metadata, base_of(detection, shapes), missing_in(detection, shapes))
 
 
 def _read(path: Path) -> tuple[Mapping[str, TensorInfo], Mapping[str, str]]:
@@ -89,4 +104,12 @@ def _component(name: str, infos: list[TensorInfo]) -> Component:
         sum(math.prod(info.shape) for info in infos),
         sum(info.nbytes for info in infos),
         tuple(sorted({info.dtype for info in infos})),
+        _precision(infos),
     )
+
+
+def _precision(infos: list[TensorInfo]) -> str:
+    sums: dict[str, int] = {}
+    for info in infos:
+        sums[info.dtype] = sums.get(info.dtype, 0) + info.nbytes
+    return max(sums, key=lambda dtype: sums[dtype])

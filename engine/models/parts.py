@@ -48,7 +48,7 @@ def unet_of(weights: Mapping[str, Tensor], dtype: torch.dtype, where: str) -> UN
     config = unet_config({name: tuple(tensor.shape) for name, tensor in named.items()}, "", where=where)
     with torch.device("meta"):
         net = UNet(config)
-    return fill(net, named, dtype, where, exact=True)
+    return fill(net, named, dtype, where, exact=True, narrow=True)
 
 
 def original_unet(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -60,14 +60,15 @@ def original_unet(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def vae_of(weights: Mapping[str, Tensor], device: torch.device, where: str, dtype: torch.dtype | None = None) -> Vae:
     """The autoencoder of `weights` in the original's or diffusers' names, without prefix.
 
-    It computes in `dtype`; if that is None, in float32 on the CPU and elsewhere in float16, as far as that goes. Raises `ArchitectureError`.
+    It computes in `dtype`; if that is None, in float32 on the CPU and elsewhere in float16, as far as that goes.
+    Raises `ArchitectureError`.
     """
     names = vae_names(weights) if is_vae(weights) else {}
     named = {_todays_name(names.get(name, name)): tensor for name, tensor in weights.items()}
     config = autoencoder_config({name: tuple(tensor.shape) for name, tensor in named.items()}, "", where=where)
     with torch.device("meta"):
         net = Autoencoder(config)
-    fill(net, named, dtype or compute_dtype(device), where)
+    fill(net, named, dtype or compute_dtype(device), where, narrow=True)
     return Vae(ModelHandle(net, device), config.downscale, config.latent_channels)
 
 
@@ -121,7 +122,7 @@ def text_encoder_of(
 
 
 def compute_dtype(device: torch.device) -> torch.dtype:
-    """Half precision where it is fast; CPUs widen, which is exact and faster there."""
+    """Half precision where it is fast; CPUs compute in single precision, whatever type weights are stored in."""
     return torch.float32 if device.type == "cpu" else torch.float16
 
 

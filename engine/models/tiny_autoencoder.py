@@ -1,9 +1,9 @@
 """Loading tiny autoencoders (TAESD) in every layout that is about; all sizes come from the tensors' shapes.
 
 The original has a file for each half (`taesd_decoder.safetensors`, `.pth`, ...) whose names begin with the number of a
-layer. Both halves in one file stand under `encoder.` and `decoder.`, or `taesd_encoder.` and `taesd_decoder.`. diffusers
-(`AutoencoderTiny`) writes `encoder.layers.` and `decoder.layers.` and counts the decoder's layers from the first
-convolution, one less than the original.
+layer. Both halves in one file stand under `encoder.` and `decoder.`, or `taesd_encoder.` and `taesd_decoder.`.
+diffusers (`AutoencoderTiny`) writes `encoder.layers.` and `decoder.layers.` and counts the decoder's layers from the
+first convolution, one less than the original.
 """
 
 from __future__ import annotations

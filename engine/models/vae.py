@@ -113,7 +113,7 @@ class Vae:
         return pixels[:, top : top + height, left : left + width]
 
     def _encoded(self, net: Net, planes: Tensor, cut: Tiling | None) -> Tensor:
-        """The latent `(1, C, h, w)` of one picture `(1, 3, H, W)`, whole or in tiles that are put together on the CPU."""
+        """The latent `(1, C, h, w)` of one picture `(1, 3, H, W)`, whole or in tiles put together on the CPU."""
         if cut is None:
             return net.encode(self._placed(planes) * 2 - 1)[0].float().cpu()
         return tiled(planes, cut, lambda part: net.encode(self._placed(part) * 2 - 1)[0].float().cpu())
@@ -125,17 +125,21 @@ class Vae:
         return tiled(sample, cut, lambda part: net.decode(self._placed(part)).float().cpu())
 
     def _work(
-        self, name: str, compute: Callable[..., Tensor], rows: int, columns: int, row: Callable[[int, int], tuple[Tensor]]
+        self,
+        name: str,
+        compute: Callable[..., Tensor],
+        rows: int,
+        columns: int,
+        row: Callable[[int, int], tuple[Tensor]],
     ) -> Work:
         """One picture of `rows` x `columns` cells, for the planner, and its tiles; `row` makes an input of a size."""
         sides = [side for side in TILES if side < max(rows, columns)]
-        tiles = tuple(
-            (side, TILED_WORK, row(min(side, rows), min(side, columns)))
-            for side in sides
-        )
+        tiles = tuple((side, TILED_WORK, row(min(side, rows), min(side, columns))) for side in sides)
         return Work((name, rows, columns), compute, row(rows, columns), tiles=tiles)
 
-    def _finite(self, work: Callable[[], Work], compute: Callable[[Net, Given], Tensor], *, sound: bool = True) -> Tensor:
+    def _finite(
+        self, work: Callable[[], Work], compute: Callable[[Net, Given], Tensor], *, sound: bool = True
+    ) -> Tensor:
         """What `compute` makes with the net, float32 on the CPU.
 
         SDXL's autoencoder overflows in float16 (activations above 65504): where a `sound` input gives what is no

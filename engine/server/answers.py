@@ -27,7 +27,6 @@ _STATUS: Mapping[str, int] = {
     "too_large": 413,
     "encoded_body": 415,
     "name_taken": 409,
-    "disk_full": 507,
     "store_failed": 500,
     "refused": 403,
     "unauthorised": 401,

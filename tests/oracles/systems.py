@@ -57,6 +57,24 @@ class System:
         return load_checkpoint(path, CPU, **options)
 
 
+class Upscaler(System):
+    """The x4 upscaler: a table of noise levels, cross-attention only on its coarser levels but the last."""
+
+    def __init__(self) -> None:
+        unet = families.linear_unet(
+            (32, 64, 64, 128), (0, 1, 1, 1), 96, channels=7, num_class_embeds=1000,
+            only_cross_attention=(True, True, True, False), attention_head_dim=8,
+        )  # fmt: skip
+        super().__init__(unet=unet)
+        self.text = families.tower(96, 3)
+        self.vae = sd1.autoencoder((32, 32, 64), 1)
+        self.vae.register_to_config(scaling_factor=0.08333)
+        text = families.prefixed("cond_stage_model.model.", families.open_clip_state(self.text))
+        vae = families.prefixed("first_stage_model.", sd1.autoencoder_state(self.vae))
+        unet_state = families.prefixed("model.diffusion_model.", families.unet_state(self.unet))
+        self.state = {**unet_state, **vae, **text}
+
+
 def sd1_unet(channels: int = 4, **options: Any) -> Any:
     """A tiny SD1 UNet that takes `channels`."""
     return _sd1_unet((32, 64, 64), 1, 128, channels, **options)

@@ -29,6 +29,7 @@ from engine.diffusion.extras import MissingExtraError
 from engine.diffusion.guidance import ClassifierFreeGuidance, DualGuidance, estimates
 from engine.diffusion.samplers import SAMPLERS
 from engine.diffusion.sampling import Steps, drive, sample, sample_custom
+from engine.models.vision.tower import load_image_encoder, prepared
 from engine.tensors.values import Extras, Image, Latent, Mask, Prompt, Seen
 from nodes.families import (
     depth_conditioning,
@@ -38,8 +39,9 @@ from nodes.families import (
     with_extras,
 )
 from nodes.model_sampling import model_sampling_discrete
-from tests.oracles import families, sd1, systems
-from tests.oracles.systems import CFG, SEED, STEPS, System, noise, picture, scheduler, sides, spread_noise
+from nodes.vision import encode_image, unclip_conditioning
+from tests.oracles import families, systems, vision
+from tests.oracles.systems import CFG, SEED, STEPS, System, Upscaler, noise, picture, scheduler, sides, spread_noise
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")  # diffusers' own
 
@@ -187,24 +189,6 @@ def test_latent_consistency_models_are_told_the_scale(tmp_path: Path, old: bool)
     assert drive(sample(model, *sides(own), latent, seed=SEED, cfg=7.0, steps=steps)).samples.isfinite().all()
 
 
-class Upscaler(System):
-    """The x4 upscaler: a table of noise levels, cross-attention only on its coarser levels but the last."""
-
-    def __init__(self) -> None:
-        unet = families.linear_unet(
-            (32, 64, 64, 128), (0, 1, 1, 1), 96, channels=7, num_class_embeds=1000,
-            only_cross_attention=(True, True, True, False), attention_head_dim=8,
-        )  # fmt: skip
-        super().__init__(unet=unet)
-        self.text = families.tower(96, 3)
-        self.vae = sd1.autoencoder((32, 32, 64), 1)
-        self.vae.register_to_config(scaling_factor=0.08333)
-        text = families.prefixed("cond_stage_model.model.", families.open_clip_state(self.text))
-        vae = families.prefixed("first_stage_model.", sd1.autoencoder_state(self.vae))
-        unet_state = families.prefixed("model.diffusion_model.", families.unet_state(self.unet))
-        self.state = {**unet_state, **vae, **text}
-
-
 def test_the_x4_upscaler_enlarges_a_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     system, betas = Upscaler(), (1e-4, 0.02)
     own, timing = system.loaded(tmp_path), scheduler("v_prediction", betas)
@@ -267,6 +251,28 @@ def test_unclip_paints_what_it_is_shown(tmp_path: Path, statistics: bool) -> Non
                             class_labels=made.repeat(2, 1)).sample  # fmt: skip
     expected = x / (1 + sigma**2) - predicted * sigma / math.sqrt(1 + sigma**2)
     assert (estimates(model, x, sigma, [positive])[0] - expected).abs().max() < 1e-5
+
+
+def test_a_whole_run_of_unclip_paints_as_diffusers_does(tmp_path: Path) -> None:
+    system, tower = System(vector=2 * 48, kind="projection"), vision.tower()
+    system.state |= families.prefixed("embedder.model.visual.", vision.open_clip_state(tower))
+    own, timing = system.loaded(tmp_path, prediction="v"), scheduler("v_prediction")
+    parts: Any = (
+        None, tower, StableUnCLIPImageNormalizer(48), DDPMScheduler(beta_schedule="squaredcos_cap_v2"), None,
+        system.text, system.unet, timing, system.vae,
+    )  # fmt: skip
+    encoder, pixels = load_image_encoder(tmp_path / "model.safetensors", systems.CPU), Image(shown())
+    made = quiet(StableUnCLIPImg2ImgPipeline(*parts))(
+        **embedded(system), **SHARED, image=prepared(pixels, encoder.side), noise_level=250, height=32, width=32,
+        guidance_scale=CFG, latents=spread_noise(timing, 1, 4, 16, 16) * timing.init_noise_sigma,  # it does not do so
+        generator=torch.Generator().manual_seed(SEED - 10),
+    )  # fmt: skip
+    positive, negative = sides(own)
+    told = unclip_conditioning(positive, encode_image(encoder, pixels, "center"), 1.0, 250 / 999)
+    expected = made.images.movedim(1, -1)
+    assert expected.std() > 0.01
+    assert (picture(own, (told, negative), EMPTY) - expected).abs().max() < 1e-4
+    assert (picture(own, (positive, negative), EMPTY) - expected).abs().max() > 1e-3
 
 
 def test_several_pictures_of_unclip_are_weighed_and_none_is_nothing(tmp_path: Path) -> None:

@@ -43,10 +43,19 @@ class Models:
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Models:
-    folder: Path = tmp_path_factory.mktemp("tiny")
+    return made(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(scope="module")
+def halves(tmp_path_factory: pytest.TempPathFactory) -> Models:
+    """The same out of a file in half precision, whose layers widen their weights while they work."""
+    return made(tmp_path_factory.mktemp("half"), torch.float16)
+
+
+def made(folder: Path, dtype: torch.dtype = torch.float32) -> Models:
     unet, vae, text = sd1.unet((32, 64), 1, 64), sd1.autoencoder((32, 64), 1), sd1.text_encoder(64, 2)
     state = sd1.checkpoint_state(unet, vae, text)
-    save_file({name: weight.contiguous() for name, weight in state.items()}, folder / "tiny.safetensors")
+    save_file({name: weight.contiguous().to(dtype) for name, weight in state.items()}, folder / "tiny.safetensors")
     checkpoint = load_checkpoint(folder / "tiny.safetensors", torch.device("cpu"))
     towers = diffusers_modules(text, "q_proj", "fc1")
     tensors = kohya(pairs(diffusers_modules(unet, "to_q", "to_k", "conv1")), "lora_unet_")
@@ -121,6 +130,18 @@ def test_a_sampling_is_the_same_to_the_bit_whatever_share_of_the_net_is_resident
         assert there.out_of_memory == 0
         assert (there.hooked, there.whole) == (2, 0)
     assert torch.equal(got, wanted)
+
+
+@pytest.mark.parametrize("percent", [400, 60])
+def test_weights_of_half_precision_are_widened_within_the_budget(halves: Models, percent: int) -> None:
+    sides = prompts(halves)
+    wanted = latent(halves, sides, cfg=1.0).samples
+    with room(2 * MIB + halves.model.net.nbytes * percent // 100) as (there, simulation):
+        got = latent(halves, sides, cfg=1.0).samples
+        assert simulation.peak <= simulation.limit
+        assert simulation.peak > halves.model.net.nbytes // 2
+        assert there.out_of_memory == 0
+    assert (got - wanted).abs().max() <= 1e-5 * wanted.abs().max()
 
 
 def test_a_budget_for_one_row_splits_the_batch(models: Models) -> None:

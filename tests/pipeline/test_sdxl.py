@@ -11,72 +11,30 @@ import pytest
 import torch
 from diffusers import (
     EulerDiscreteScheduler,
+    LCMScheduler,
     StableDiffusionXLImg2ImgPipeline,
     StableDiffusionXLInpaintPipeline,
+    StableDiffusionXLInstructPix2PixPipeline,
     StableDiffusionXLPipeline,
 )
 from safetensors.torch import save_file
 from torch import Tensor
 
 from engine.diffusion.denoiser import Denoiser, denoiser_of
-from engine.diffusion.guidance import estimates
-from engine.diffusion.sampling import Steps, drive, sample
+from engine.diffusion.guidance import ClassifierFreeGuidance, DualGuidance, estimates
+from engine.diffusion.samplers import SAMPLERS
+from engine.diffusion.sampling import Steps, drive, sample, sample_custom
 from engine.models.checkpoint import Checkpoint, load_checkpoint
-from engine.models.text.tokenizer import ClipTokenizer
 from engine.tensors.values import Conditioning, Image, Latent, Mask, Sizes
-from nodes.families import inpaint_conditioning
-from tests.oracles import families, sd1
+from nodes.families import edit_conditioning, inpaint_conditioning
+from nodes.model_sampling import model_sampling_discrete
+from tests.oracles.sdxl import Base, Refiner
 
 CPU = torch.device("cpu")
 PROMPT, NEGATIVE = "a red circle above a blue star", "blurry"
 SEED, CFG, SIDE = 5, 6.0, 32  # pixels; the tiny autoencoder has cells of 2
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")  # diffusers' own
-
-
-class Base:
-    """Tiny nets of SDXL, and their file."""
-
-    def __init__(self, channels: int = 4, **options: Any) -> None:
-        self.first = families.tower(64, 3, activation="quick_gelu", seed=1)
-        self.second = families.tower(128, 4, projection=128, seed=2)
-        self.unet = families.linear_unet(
-            (64, 64, 128), (0, 1, 2), 192, channels=channels, vector=128 + 6 * 256, kind="sizes", **options
-        )
-        self.vae = sd1.autoencoder((32, 64), 1)
-        self.vae.register_to_config(scaling_factor=0.13025, force_upcast=False)
-        self.state = {
-            **families.prefixed("model.diffusion_model.", families.unet_state(self.unet)),
-            **families.prefixed("first_stage_model.", sd1.autoencoder_state(self.vae)),
-            **families.prefixed("conditioner.embedders.0.transformer.", sd1.text_encoder_state(self.first)),
-            **families.prefixed("conditioner.embedders.1.model.", families.open_clip_state(self.second)),
-        }
-
-    def tokens(self, prompt: str) -> tuple[Tensor, Tensor]:
-        own = ClipTokenizer.load().encode(prompt)
-        first = self.first(families.ids(own, families.END), output_hidden_states=True)
-        second = self.second(families.ids(own, 0), output_hidden_states=True)
-        states = torch.cat([first.hidden_states[-2], second.hidden_states[-2]], dim=-1)
-        return states, second.text_embeds
-
-
-class Refiner:
-    """Tiny nets of the refiner, and their file."""
-
-    def __init__(self) -> None:
-        self.second = families.tower(128, 4, projection=128, seed=2)
-        self.unet = families.linear_unet((64, 64, 128, 128), (0, 1, 1, 0), 128, vector=128 + 5 * 256, kind="sizes")
-        self.vae = sd1.autoencoder((32, 64), 1)
-        self.vae.register_to_config(scaling_factor=0.13025, force_upcast=False)
-        self.state = {
-            **families.prefixed("model.diffusion_model.", families.unet_state(self.unet)),
-            **families.prefixed("first_stage_model.", sd1.autoencoder_state(self.vae)),
-            **families.prefixed("conditioner.embedders.0.model.", families.open_clip_state(self.second)),
-        }
-
-    def tokens(self, prompt: str) -> tuple[Tensor, Tensor]:
-        out = self.second(families.ids(ClipTokenizer.load().encode(prompt), 0), output_hidden_states=True)
-        return out.hidden_states[-2], out.text_embeds
 
 
 def loaded(reference: Any, folder: Path) -> Checkpoint:
@@ -288,3 +246,48 @@ def test_sdxl_inpaints(tmp_path: Path) -> None:
     blank = Latent(torch.zeros(1, 4, SIDE // 2, SIDE // 2), downscale=2)
     painted = picture(own, denoiser_of(own), (positive, negative), blank, Steps(10, "euler", "simple"))
     assert (painted - made.images.movedim(1, -1)).abs().max() < 1e-4
+
+
+def test_sdxl_edits_pictures_as_it_is_told(tmp_path: Path) -> None:
+    system = Base(8)
+    own = loaded(system, tmp_path)
+    pipeline: Any = StableDiffusionXLInstructPix2PixPipeline(
+        system.vae, system.first, system.second, None, None, system.unet, scheduler(), add_watermarker=False
+    )
+    pipeline.set_progress_bar_config(disable=True)
+    pixels = torch.rand(1, SIDE, SIDE, 3, generator=torch.Generator().manual_seed(9))
+    made = pipeline(
+        **embedded(system), image=pixels.movedim(-1, 1) * 2 - 1, height=SIDE, width=SIDE, num_inference_steps=10,
+        guidance_scale=7.5, image_guidance_scale=1.5, latents=spread_noise(), output_type="pt",
+    )  # fmt: skip
+    assert own.family.name == "SDXL InstructPix2Pix"
+    assert own.vae is not None
+    positive, negative, latent = edit_conditioning(*prompts(own), own.vae, Image(pixels))
+    model = denoiser_of(own)
+    guider = DualGuidance(model, positive, negative, prompts(own)[1], 7.5, 1.5)
+    sigmas = Steps(10, "euler", "simple").sigmas(model.levels)
+    painted, _ = drive(sample_custom(guider, SAMPLERS["euler"], sigmas, latent, seed=SEED))
+    expected = made.images.movedim(1, -1)
+    assert expected.std() > 0.01
+    assert (own.vae.decode(painted.samples) - expected).abs().max() < 1e-4
+
+
+def test_sdxl_consistency_models_are_told_the_scale(tmp_path: Path) -> None:
+    system = Base(time_cond_proj_dim=256)
+    own = loaded(system, tmp_path)
+    pipeline: Any = StableDiffusionXLPipeline(
+        system.vae, system.first, system.second, None, None, system.unet, LCMScheduler(), add_watermarker=False
+    )
+    pipeline.set_progress_bar_config(disable=True)
+    states, pooled = system.tokens(PROMPT)
+    made = pipeline(
+        prompt_embeds=states, pooled_prompt_embeds=pooled, height=SIDE, width=SIDE, num_inference_steps=1,
+        guidance_scale=7.0, latents=noise(), output_type="pt",
+    )  # fmt: skip
+    model = model_sampling_discrete(denoiser_of(own), "lcm")
+    sigma = model.levels.sigma_max
+    estimate = ClassifierFreeGuidance(model, *prompts(own), 7.0).denoise(noise() * math.sqrt(1 + sigma**2), sigma)
+    assert own.vae is not None
+    assert own.family.name == "SDXL"
+    gap = own.vae.decode(model.latents.unscaled(estimate)) - made.images.movedim(1, -1)
+    assert gap.abs().max() < 1e-4

@@ -15,7 +15,10 @@ MAX_METADATA = 200
 def run(options: argparse.Namespace, _settings: Settings) -> int:
     """Kind, family and why; the parts with their sizes; the metadata, long values cut."""
     report = inspect(options.file)
-    lines = [f"{options.file.name}: {report.detection.kind}, {report.detection.family}"]
+    kind = report.detection.kind.replace("_", " ")
+    lines = [f"{options.file.name}: {kind}, {report.detection.family}, {report.precision}"]
+    lines += [f"  for {report.base}"] if report.base else []
+    lines += [f"  missing: {part}" for part in report.missing]
     lines += [f"  because {fact}" for fact in report.detection.evidence]
     lines += [
         f"  {part.name:16}{part.tensors:6} tensors{part.parameters / 1e6:10.2f} M parameters"

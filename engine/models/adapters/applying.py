@@ -159,14 +159,15 @@ def _place(net: nn.Module, name: str) -> tuple[dict[str, nn.Parameter], str]:
 def changed_weight(weight: Tensor, steps: Steps) -> Tensor:
     """A weight after `steps`, computed in single precision at the least and rounded once, to the weight's own type.
 
-    As far as the changes allow, it is computed in pieces that stay in the processor's cache.
+    Types of 8 bits are too coarse for what adapters add: such weights become half precision. As far as the changes
+    allow, it is computed in pieces that stay in the processor's cache.
     """
     own = weight.detach()
     rows = max(1, _PIECE // max(1, own[0].numel())) if own.ndim > 1 else len(own)
     pieces = [slice(start, start + rows) for start in range(0, len(own), rows)]
     if len(pieces) < 2 or any(change.of_rows(pieces[0]) is None for change, _ in steps):
         return _after(own, steps)
-    result = torch.empty_like(own)
+    result = torch.empty_like(own, dtype=_kept_in(own.dtype))
     for piece in pieces:
         parts = ((change.of_rows(piece), strength) for change, strength in steps)
         result[piece] = _after(own[piece], tuple((part, strength) for part, strength in parts if part is not None))
@@ -174,10 +175,14 @@ def changed_weight(weight: Tensor, steps: Steps) -> Tensor:
 
 
 def _after(weight: Tensor, steps: Steps) -> Tensor:
-    wide = weight.to(torch.promote_types(weight.dtype, torch.float32))
+    wide = weight if weight.dtype.itemsize > 4 else weight.float()
     for change, strength in steps:
         wide = change.applied(wide, strength)
-    return wide.to(weight.dtype)
+    return wide.to(_kept_in(weight.dtype))
+
+
+def _kept_in(dtype: torch.dtype) -> torch.dtype:
+    return torch.float16 if dtype.itemsize == 1 else dtype
 
 
 def steps_of(stack: Stack) -> dict[str, Steps]:

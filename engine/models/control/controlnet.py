@@ -54,7 +54,7 @@ class ControlModel(ABC):
             hint="Remove the node: a plain ControlNet needs no type.",
         )
 
-    def with_weights(self, base: float) -> ControlModel:
+    def with_weights(self, base: float) -> ControlModel:  # noqa: ARG002
         """The same net with soft weights, see `ControlNetModel`. Raises `ControlError` for other kinds of nets."""
         raise ControlError(
             "this net has no weights by depth", where=f"{self.name}, input control_net", expected="a ControlNet"

@@ -157,8 +157,12 @@ def gligen_config(shapes: Shapes, where: str) -> GligenConfig:
     last = shapes.get("position_net.linears.4.weight")
     layers = {name.split(".")[1]: shape[0] for name, shape in shapes.items() if name.endswith(".linear.weight")}
     if null is None or last is None or not layers:
-        raise ArchitectureError("GLIGEN's layers are incomplete", where=where, expected="fuser and position_net tensors",
-                                hint="Is the file whole?")  # fmt: skip
+        raise ArchitectureError(
+            "GLIGEN's layers are incomplete",
+            where=where,
+            expected="fuser and position_net tensors",
+            hint="Is the file whole?",
+        )
     return GligenConfig(null[0], last[1], last[0], layers)
 
 

@@ -161,7 +161,7 @@ def _split(t: Tensor, heads: int) -> Tensor:
 
 
 def layer_numbers(config: UNetConfig) -> dict[Place, int]:
-    """The number in the files of each cross-attention: way down, way up, then the middle, self-attention counted too."""
+    """The number in the files of each cross-attention: down, up, then the middle, self-attention counted too."""
     places: list[Place] = []
     for part, blocks in (("input", _down(config)), ("output", _up(config)), ("middle", [(0, config.middle_depth)])):
         places += [(part, block, layer) for block, depth in blocks for layer in range(depth)]

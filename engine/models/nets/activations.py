@@ -8,9 +8,9 @@ from torch import Tensor
 
 from engine.models.nets.unet import UNet, UNetConfig
 
-# What is alive at once on a level, in feature maps of its channels, with flash attention: a GEGLU feed-forward holds its
-# projection (8), its gate and its product (4 each) and what it is to be added to; attention holds less besides the keys
-# and values of the tokens, and so does a residual block. By counting live tensors, as the test does again.
+# What is alive at once on a level, in feature maps of its channels, with flash attention: a GEGLU feed-forward holds
+# its projection (8), its gate and its product (4 each) and what it is to be added to; attention holds less besides the
+# keys and values of the tokens, and so does a residual block. By counting live tensors, as the test does again.
 FEED_FORWARD_MAPS = 21
 ATTENTION_MAPS = 9
 RESIDUAL_MAPS = 7

@@ -1,7 +1,8 @@
 """ControlNet: a copy of a UNet's way down that sees a hint, and gives what is added on the way up.
 
-Source: Zhang et al. 2023 (ControlNet), figure 3; the published union of several kinds (Qi 2024, ControlNet++) tells them
-apart by task vectors and a transformer over the means of the feature maps. Key names are those of the original files.
+Source: Zhang et al. 2023 (ControlNet), figure 3; the published union of several kinds (Qi 2024, ControlNet++) tells
+them apart by task vectors and a transformer over the means of the feature maps. Key names are those of the original
+files.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ class DptConfig:
 
 
 class StandardConv(nn.Conv2d):
-    """A convolution with weights of mean 0 and deviation 1 for each output, padded so that sizes divide by the stride."""
+    """A convolution with weights of mean 0 and deviation 1 an output, padded so that sizes divide by the stride."""
 
     def __init__(self, channels: int, out_channels: int, side: int, stride: int = 1) -> None:
         super().__init__(channels, out_channels, side, stride, bias=False)
@@ -257,7 +257,7 @@ class DptHybrid(nn.Module):
 
 
 def _padded(x: Tensor, side: int, stride: int) -> Tensor:
-    """`x` with zeros about it, so that a window of `side` finds a place for every `stride` cells; the odd one behind."""
+    """`x` with zeros about it, so that a window of `side` fits for every `stride` cells; the odd one behind."""
     missing = [max((-(-size // stride) - 1) * stride + side - size, 0) for size in x.shape[-2:]]
     (top, left) = (total // 2 for total in missing)
     return F.pad(x, (left, missing[1] - left, top, missing[0] - top)) if any(missing) else x

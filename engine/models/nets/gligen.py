@@ -93,7 +93,7 @@ class Gligen(nn.Module):
 
 
 def box_waves(boxes: Tensor) -> Tensor:
-    """Sinusoids `(B, N, 64)` of boxes `(B, N, 4)`, corners in 0..1: by frequency, sine before cosine, then by corner."""
+    """Sinusoids `(B, N, 64)` of boxes `(B, N, 4)`, corners in 0..1: by frequency, sine first, then by corner."""
     steps = torch.arange(FREQUENCIES, dtype=torch.float32, device=boxes.device) / FREQUENCIES
     angles = boxes.float()[..., None, :] * (_BASE**steps)[:, None]
     return torch.stack([angles.sin(), angles.cos()], dim=-2).flatten(-3).to(boxes.dtype)

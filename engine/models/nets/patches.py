@@ -25,8 +25,8 @@ class Site:
     `canvas` is the height and width of the net's input, `width` the channels of its finest level. `block` counts the
     blocks of a `part`. Inside a transformer, `layer` counts its layers, `level` says how often its feature map was
     halved, `cells` is the height and width of what attention is computed on (a tile of the map for patches within
-    tiles; None where tokens are no longer a map), and `tokens` `(B, N, C)` are the tokens there. `bias` `(M,)` is added to the scores of
-    the keys of cross-attention.
+    tiles; None where tokens are no longer a map), and `tokens` `(B, N, C)` are the tokens there. `bias`
+    `(M,)` is added to the scores of the keys of cross-attention.
     """
 
     patches: tuple[Patch, ...]

@@ -1,4 +1,4 @@
-"""SwinIR: attention in shifted windows (Liang et al. 2021, section 3; windows as in Liu et al. 2021, "Swin Transformer")."""
+"""SwinIR: attention in shifted windows (Liang et al. 2021, section 3; windows as in Liu et al. 2021, Swin)."""
 
 from __future__ import annotations
 

@@ -200,8 +200,9 @@ class UNet(nn.Module):
         """The prediction `(B, C_out, h, w)` for `x` `(B, C, h, w)`.
 
         `timesteps` `(B,)` in 0..999 (fractions allowed), `context` `(B, T, D)`; where the net takes them `y` `(B, V)`,
-        or integers `(B,)` of its table, and the guidance scale `guidance` `(B,)`. `patches` take part in this call only;
-        `sigma` is what they are told of the noise, and `rows` of each row of `x` (None: samples on the whole canvas).
+        or integers `(B,)` of its table, and the guidance scale `guidance` `(B,)`. `patches` take part in this call
+        only; `sigma` is what they are told of the noise, and `rows` of each row of `x` (None: samples on the whole
+        canvas).
         """
         start = self._begun(patches, sigma, x, timesteps, context, y, rows) if patches else None
         time = timestep_embedding(timesteps, self.config.model_channels).to(x.dtype)

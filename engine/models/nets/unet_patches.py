@@ -1,4 +1,4 @@
-"""The published patches of the UNet family: FreeU, tiled attention, merged tokens, a shrunk middle, scaled attention."""
+"""The published patches of the UNet family: FreeU, tiled or scaled attention, merged tokens, a shrunk middle."""
 
 from __future__ import annotations
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TypeAlias
 
 _AND = re.compile(r"\bAND\b")
@@ -118,7 +119,7 @@ def _closed(frame: _Frame) -> list[Item]:
             return [_Edit(before, tuple(frame.items[first + 1 : colons[-1]]), written.strip())]
     elif frame.marks:
         bounds = [-1, *(place for place, _ in frame.marks), len(frame.items)]
-        options = (tuple(frame.items[a + 1 : b]) for a, b in zip(bounds, bounds[1:], strict=False))
+        options = (tuple(frame.items[a + 1 : b]) for a, b in pairwise(bounds))
         return [_Turns(tuple(options))]
     return ["[", *frame.items, "]"]
 

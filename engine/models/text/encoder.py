@@ -33,7 +33,7 @@ Embeddings: TypeAlias = Callable[[str], tuple[Tensor, ...] | None]
 class TextHooks:
     """Hooks of a text encoder: whether its prompts take them along, and whether their keyframes count in it."""
 
-    hooks: Hooks = Hooks()
+    hooks: Hooks = field(default_factory=Hooks)
     for_prompts: bool = True
     scheduled: bool = False
 
@@ -90,7 +90,7 @@ class TextEncoder:
         return replace(self, hooks=hooks, changed=self.changed.anew(), second=second)
 
     def through_hooks(self, encode: Callable[[TextEncoder], Conditioning]) -> Conditioning:
-        """What `encode` makes of a prompt with an encoder whose hooks are applied, in every range of their keyframes."""
+        """What `encode` makes of a prompt with the hooks applied, in every range of their keyframes."""
         if not self.hooks.hooks.hooks:
             return encode(self)
         prompts = []

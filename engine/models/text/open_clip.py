@@ -28,6 +28,8 @@ _IMAGE = {
     "ln_post.weight": "vision_model.post_layernorm.weight",
     "ln_post.bias": "vision_model.post_layernorm.bias",
 }
+_BLOCKS_BACK = {name: original for original, name in _BLOCK.items()}
+_TEXT_BACK = {name: original for original, name in _TEXT.items()} | {"text_projection.weight": "text_projection"}
 
 
 def text_tower(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -46,6 +48,17 @@ def image_tower(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def is_text_tower(weights: Mapping[str, object]) -> bool:
     """Whether names are of this layout."""
     return "positional_embedding" in weights and "token_embedding.weight" in weights
+
+
+def original_name(name: str) -> str:
+    """OpenCLIP's name of a text tower's tensor; the three of queries, keys and values have the same, in that order."""
+    if name.startswith("encoder.layers."):
+        number, _, rest = name.removeprefix("encoder.layers.").partition(".")
+        part, _, leaf = rest.rpartition(".")
+        if part in ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"):
+            return f"transformer.resblocks.{number}.attn.in_proj_{leaf}"
+        return f"transformer.resblocks.{number}.{_BLOCKS_BACK.get(part, part)}.{leaf}"
+    return _TEXT_BACK.get(name, name)
 
 
 def _renamed(

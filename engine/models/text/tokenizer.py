@@ -52,7 +52,7 @@ class ClipTokenizer:
 
     @staticmethod
     def read(folder: Path) -> ClipTokenizer:
-        """The tokenizer of a folder: `tokenizer.json`, or `vocab.json` and `merges.txt`; the bundled one without either.
+        """The tokenizer of a folder: `tokenizer.json`, or `vocab.json` and `merges.txt`, or else the bundled one.
 
         Raises `TokenizerError` for files that are damaged.
         """
@@ -67,7 +67,7 @@ class ClipTokenizer:
                 lines = [line.split(" ") for line in merges.read_text("utf-8").splitlines() if line[:1] != "#" and line]
                 words = parse_lenient(vocabulary.read_bytes(), where=vocabulary.name)
                 return ClipTokenizer(_tokenizer(words, [(first, second) for first, second in lines]))
-        except Exception as error:  # noqa: BLE001  # what the tokenizers library raises is plain Exception
+        except Exception as error:  # what the tokenizers library raises is plain Exception
             raise TokenizerError("this tokenizer cannot be read", where=folder.name, got=str(error)[:200]) from error
         return ClipTokenizer.load()
 

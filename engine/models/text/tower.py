@@ -32,7 +32,8 @@ class Recipe:
     """How a family reads a tower: which one it is, its activation, how rows of tokens are laid out, and where it is
     read out.
 
-    A row of `length` tokens begins with `start`; `padding` follows `end`. States of the layer `last_layer` go through the final norm if `normed`; pooled states always do.
+    A row of `length` tokens begins with `start`; `padding` follows `end`. States of the layer `last_layer` go through
+    the final norm if `normed`; pooled states always do.
     """
 
     name: Literal["l", "h", "g", "bert"] = "l"
@@ -89,7 +90,8 @@ def load_tower(
         net: Tower = CLIPTextModelWithProjection(config) if PROJECTION in named else CLIPTextModel(config)
     # transformers 4 has the prefix in memory, transformers 5 only where there is a projection
     prefix = _PREFIX if any(name.startswith(_PREFIX) for name in net.state_dict()) else ""
-    return fill(net, {(name if name == PROJECTION else prefix + name): t for name, t in named.items()}, dtype, where)
+    full = {(name if name == PROJECTION else prefix + name): tensor for name, tensor in named.items()}
+    return fill(net, full, dtype, where, narrow=True)
 
 
 def tower_config(shapes: Shapes, activation: str = "quick_gelu") -> CLIPTextConfig:
@@ -153,7 +155,7 @@ def _layers(net: Tower, ids: Tensor, factors: AttentionFactors) -> tuple[Tensor,
         return plain
     ends = {"q_proj": factors.q, "k_proj": factors.k, "v_proj": factors.v, "out_proj": factors.out}
     parts = ((name, weight, name.split(".")[-2]) for name, weight in net.named_parameters())
-    weights = {name: weight * ends[part] for name, weight, part in parts if part in ends}
+    weights = {name: weight.float() * ends[part] for name, weight, part in parts if part in ends}
     layers: tuple[Tensor, ...] = functional_call(net, weights, (), inputs).hidden_states
     return layers
 

@@ -95,7 +95,8 @@ def prepared(pictures: Tensor, side: int, *, crop: bool = True) -> Tensor:
 def load_image_encoder(path: Path, device: torch.device) -> ImageEncoder:
     """Load an image tower from a file of its own or of a whole CLIP, in either layout.
 
-    A `config.json` beside the file is heeded. Raises `ArchitectureError` for a file of another kind, and what `open_weights` raises.
+    A `config.json` beside the file is heeded. Raises `ArchitectureError` for a file of another kind, and what
+    `open_weights` raises.
     """
     weights = open_weights(path)
     for prefix in ("", "visual.", "model.visual.", "embedder.model.visual."):

@@ -137,14 +137,23 @@ def tensors() -> Iterator[tuple[str, bytes]]:
             call = (storage(4), number(offset), size, stride, b"\x89", ordered)
             yield f"{name} at {offset}", tensor_call("_rebuild_tensor_v2", *call)
     for numel in (2**62, -1, 10**10):
-        yield f"storage of {numel}", tensor_call(
-            "_rebuild_tensor_v2", storage(numel), number(0), sizes(4), sizes(1), b"\x89", ordered
+        yield (
+            f"storage of {numel}",
+            tensor_call("_rebuild_tensor_v2", storage(numel), number(0), sizes(4), sizes(1), b"\x89", ordered),
         )
     for key in ("../../etc/passwd", "/etc/passwd", "9", "", "x" * 5000):
-        yield f"storage {key[:20]}", tensor_call(
-            "_rebuild_tensor_v2", storage(4, key), number(0), sizes(4), sizes(1), b"\x89", ordered
+        yield (
+            f"storage {key[:20]}",
+            tensor_call("_rebuild_tensor_v2", storage(4, key), number(0), sizes(4), sizes(1), b"\x89", ordered),
         )
-    for function in ("_rebuild_sparse_tensor", "_rebuild_qtensor", "_rebuild_meta_tensor_no_storage", "_rebuild_device_tensor_from_numpy", "_rebuild_wrapper_subclass", "_rebuild_nested_tensor"):
+    for function in (
+        "_rebuild_sparse_tensor",
+        "_rebuild_qtensor",
+        "_rebuild_meta_tensor_no_storage",
+        "_rebuild_device_tensor_from_numpy",
+        "_rebuild_wrapper_subclass",
+        "_rebuild_nested_tensor",
+    ):
         yield function, tensor_call(function, storage(4), number(0), sizes(4), sizes(1), b"\x89", ordered)
     for value in (10**9, 10**12, 2**62):
         meta = b"ctorch\nfloat32\n" + sizes(value) + sizes(1) + b"\x89"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from itertools import pairwise
 
 import pytest
 import torch
@@ -14,8 +15,8 @@ from engine.diffusion.schedules import normal, sgm_uniform, simple
 from engine.models.checkpoint import Checkpoint
 from engine.models.text.a1111 import PromptError, encode_a1111, mean_restored, share_after
 from engine.models.text.editing import Part, Span, parts, spans
-from engine.models.text.emphasis import BREAK, Break, chunks, parse
 from engine.models.text.embeddings import EmbeddingError
+from engine.models.text.emphasis import BREAK, Break, chunks, parse
 from engine.models.text.encoder import TextEncoder
 from engine.models.text.prompt import Segment, Weighted
 from nodes.conditioning import encode_a1111_text
@@ -104,7 +105,9 @@ def test_escaped_text_is_read_back(text: str) -> None:
     assert parse(escaped) == ([Segment(text, 1.0)] if text else [])
 
 
-@pytest.mark.parametrize("text", ["(" * 5000 + "a" + ")" * 5000, "(a" * 3000 + "b)" * 3000, "[a:" * 2000 + ":3]" * 2000, "([" * 3000])
+@pytest.mark.parametrize(
+    "text", ["(" * 5000 + "a" + ")" * 5000, "(a" * 3000 + "b)" * 3000, "[a:" * 2000 + ":3]" * 2000, "([" * 3000]
+)
 def test_thousands_of_brackets_are_read_in_time(text: str) -> None:
     start = time.perf_counter()
     parse(text)
@@ -154,7 +157,7 @@ def test_readings_cover_every_step_once(text: str, steps: int) -> None:
     found = spans(text, steps)
     assert [span.start for span in found] == [0, *(span.end for span in found[:-1])]
     assert all(span.start < span.end for span in found)
-    assert all(a.text != b.text for a, b in zip(found, found[1:], strict=False))
+    assert all(a.text != b.text for a, b in pairwise(found))
 
 
 @pytest.mark.parametrize(

@@ -23,8 +23,9 @@ ROOTS = (
     "0.0.",
 )
 LEAVES = (
-    "__class__", "__init__.__globals__", "__dict__", "__getattr__", "__setattr__", "_modules", "_parameters", "_buffers",
-    "forward", "forward.__code__", "__class__.__init__", "__class__.forward", "__module__", "training", "__doc__",
+    "__class__", "__init__.__globals__", "__dict__", "__getattr__", "__setattr__", "_modules", "_parameters",
+    "_buffers", "forward", "forward.__code__", "__class__.__init__", "__class__.forward",
+    "__module__", "training", "__doc__",
     "__reduce__", "__slots__", "__bases__", "__mro__", "state_dict",
 )  # fmt: skip
 

@@ -90,7 +90,7 @@ def test_the_node_gives_a_picture_of_0_to_1_that_depth_conditioning_takes(refere
 def test_a_checkpoint_without_a_depth_net_is_told(tmp_path: Path) -> None:
     path = tmp_path / "a.safetensors"
     save_file({"decoder.mid.block_1.conv1.weight": torch.ones(2, 2, 1, 1)}, path)
-    with pytest.raises(ArchitectureError, match="expected a depth net .MiDaS DPT-hybrid., got a KL autoencoder"):
+    with pytest.raises(ArchitectureError, match=r"expected a depth net .MiDaS DPT-hybrid., got a KL autoencoder"):
         load_depth_estimator(path, CPU)
 
 

@@ -245,7 +245,7 @@ def test_taiyi_in_a_single_file_says_what_is_missing(tmp_path: Path) -> None:
     clip = "cond_stage_model.transformer."
     state = {name: weight for name, weight in system.state.items() if not name.startswith(clip)}
     system.state = state | families.prefixed(clip, bert.state_dict())
-    with pytest.raises(ArchitectureError, match="needs a vocabulary.*DiffusersLoader"):
+    with pytest.raises(ArchitectureError, match=r"needs a vocabulary.*DiffusersLoader"):
         system.loaded(tmp_path)
 
 

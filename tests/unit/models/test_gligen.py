@@ -129,9 +129,10 @@ def test_what_does_not_go_together_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ControlError, match="this GLIGEN is for another base model"):
         estimates(twins((32, 96))[0], X, SIGMA, [grounded(model)])
     other = Prompt(noise(1, 5, 48))
-    with pytest.raises(ControlError, match="this GLIGEN is for another base model.*got one for tokens of width 32"):
-        foreign = denoiser_from(control.gligen_states(control.gated_unet((64, 128), 48))[0])
-        estimates(foreign, X, SIGMA, [apply_box(Conditioning((other,)), Encoder(), model, "a cat")])  # type: ignore[arg-type]
+    foreign = denoiser_from(control.gligen_states(control.gated_unet((64, 128), 48))[0])
+    boxed = apply_box(Conditioning((other,)), Encoder(), model, "a cat")  # type: ignore[arg-type]
+    with pytest.raises(ControlError, match=r"this GLIGEN is for another base model.*got one for tokens of width 32"):
+        estimates(foreign, X, SIGMA, [boxed])
 
 
 def test_other_files_are_refused(tmp_path: Path) -> None:

@@ -21,10 +21,12 @@ def test_hostile_files_run_nothing_and_end_in_typed_errors(tmp_path: Path) -> No
     for name, data in hostile(canary):
         (tmp_path / "a.ckpt").write_bytes(data)
         count += 1
+        said = ""
         try:
             opened.append((name, dict(open_weights(tmp_path / "a.ckpt"))))
         except EaselError as error:
-            assert str(tmp_path) not in str(error), name
+            said = str(error)
+        assert str(tmp_path) not in said, name
         assert not canary.exists(), name
     assert count >= 200
     # A storage that claims to be longer than the file is cut to it; what it then holds is the file's own bytes.

@@ -1,4 +1,4 @@
-"""Hypernetworks: files of the usual trainer, equal to its nets written as torch modules, on attention of every width."""
+"""Hypernetworks: files of the usual trainer, equal to its nets as torch modules, on attention of every width."""
 
 from __future__ import annotations
 
@@ -41,7 +41,9 @@ class Trained(nn.Module):
             nn.init.normal_(weight, std=0.2)
 
 
-def trained(width: int, activation: str = "relu", *, norm: bool = False, dropout: bool = False, active: bool = False) -> Any:
+def trained(
+    width: int, activation: str = "relu", *, norm: bool = False, dropout: bool = False, active: bool = False
+) -> Any:
     torch.manual_seed(width)
     return [Trained(width, activation, norm=norm, dropout=dropout, active=active) for _ in range(2)]
 
@@ -54,7 +56,8 @@ def saved(path: Path, nets: dict[int, Any], **said: object) -> Path:
 
 @pytest.mark.parametrize("activation", TORCH)
 @pytest.mark.parametrize(
-    ("norm", "dropout", "active"), [(False, False, False), (True, False, False), (True, True, True), (False, True, True)]
+    ("norm", "dropout", "active"),
+    [(False, False, False), (True, False, False), (True, True, True), (False, True, True)],
 )
 def test_a_file_gives_the_trainers_nets(
     tmp_path: Path, activation: str, norm: bool, dropout: bool, active: bool
@@ -136,7 +139,9 @@ def test_files_that_make_no_sense_are_refused_by_the_place(tmp_path: Path) -> No
     with pytest.raises(HypernetworkError, match=r"expected linear, relu, .* got wobble"):
         read_hypernetwork(path)
     torch.save({4: [{"linear.0.weight": noise(8, 5)}] * 2}, path)
-    with pytest.raises(HypernetworkError, match=r"bad\.pt, 4\.0, layer 0: the layers do not follow .* expected input 4"):
+    with pytest.raises(
+        HypernetworkError, match=r"bad\.pt, 4\.0, layer 0: the layers do not follow .* expected input 4"
+    ):
         read_hypernetwork(path)
     torch.save({4: [pair[0].state_dict()]}, path)
     with pytest.raises(HypernetworkError, match=r"bad\.pt, 4\.1: this hypernetwork is incomplete"):

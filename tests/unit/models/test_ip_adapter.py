@@ -221,15 +221,16 @@ def test_what_does_not_go_together_is_refused_with_what_to_do(tmp_path: Path, to
     denoiser, unet = twins(WIDTHS)
     model = loaded(tmp_path, unet)
     assert model.nbytes > 0
-    with pytest.raises(ControlError, match="input clip_vision: an image encoder is missing.* CLIPVisionLoader"):
+    with pytest.raises(ControlError, match=r"input clip_vision: an image encoder is missing.* CLIPVisionLoader"):
         apply_ip_adapter(denoiser, model, picture())
     narrow = vision.tower(projection=32)
     other = load_image_encoder(saved(tmp_path / "v.safetensors", narrow.state_dict()), CPU)
     with pytest.raises(ControlError, match=r"ip\.safetensors, input clip_vision: .* expected one of width 48, got 32"):
         apply_ip_adapter(denoiser, model, picture(), clip_vision=other)
+    short = twins((32, 64))
+    own = loaded(tmp_path, short[1])
     with pytest.raises(ControlError, match="only SDXL has layers"):
-        short = twins((32, 64))
-        apply_ip_adapter(short[0], loaded(tmp_path, short[1]), picture(), 1.0, "style transfer", clip_vision=tower[0])
+        apply_ip_adapter(short[0], own, picture(), 1.0, "style transfer", clip_vision=tower[0])
     for widths, context, words in (
         ((32, 64, 64), 48, "got one for tokens of width 48"),
         ((32, 64, 64, 64), CONTEXT, r"got one for \d+ layers of attention instead of"),

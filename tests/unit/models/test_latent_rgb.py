@@ -40,7 +40,9 @@ class LinearVae:
 
 
 def test_families_are_told_by_their_numbers() -> None:
-    names = {numbers: found.tiny for numbers in ((4, *SD1), (4, *SDXL), (16, 0.3611, 8)) if (found := family_of(*numbers))}
+    names = {
+        numbers: found.tiny for numbers in ((4, *SD1), (4, *SDXL), (16, 0.3611, 8)) if (found := family_of(*numbers))
+    }
     assert list(names.values()) == ["taesd", "taesdxl", "taef1"]
     assert family_of(4, 0.18215, 4) is None
     assert family_of(16, *SD1) is None
@@ -48,7 +50,10 @@ def test_families_are_told_by_their_numbers() -> None:
 
 @pytest.mark.parametrize(
     ("numbers", "empty", "first"),
-    [(SD1, (0.5, 0.5, 0.5), (0.649, 0.6035, 0.604)), (SDXL, (150 / 255, 140 / 255, 130 / 255), (210 / 255, 200 / 255, 190 / 255))],
+    [
+        (SD1, (0.5, 0.5, 0.5), (0.649, 0.6035, 0.604)),
+        (SDXL, (150 / 255, 140 / 255, 130 / 255), (210 / 255, 200 / 255, 190 / 255)),
+    ],
 )
 def test_published_families_have_their_map(numbers: tuple[float, int], empty: Tensor, first: Tensor) -> None:
     scaled = torch.zeros(1, 4, 2, 3)
@@ -102,7 +107,9 @@ def test_unknown_latents_show_their_shapes_on_middle_grey(channels: int) -> None
     assert pixels.shape == (2, 8, 8, 3)
     assert ((pixels.flatten(1).mean(1) - 0.5).abs() < 0.05).all()
     assert (pixels.flatten(1).std(1) > 0.1).all()
-    assert torch.equal(latent_to_rgb(LatentPreview(torch.ones(1, channels, 2, 2), 1.0, 8)), torch.full((1, 2, 2, 3), 0.5))
+    assert torch.equal(
+        latent_to_rgb(LatentPreview(torch.ones(1, channels, 2, 2), 1.0, 8)), torch.full((1, 2, 2, 3), 0.5)
+    )
 
 
 @pytest.mark.parametrize("numbers", [SD1, (1.0, 8)])

@@ -110,16 +110,16 @@ def test_towers_used_alone_are_told_by_their_width(width: int, layers: int, reci
 
 def test_two_files_of_the_same_tower_are_refused(tmp_path: Path) -> None:
     path = written(sd1.text_encoder(64, 1).state_dict(), tmp_path / "l.safetensors")
-    with pytest.raises(ArchitectureError, match="two text encoders of the same kind.*got two of width 64"):
+    with pytest.raises(ArchitectureError, match=r"two text encoders of the same kind.*got two of width 64"):
         load_text_encoder([path, path], CPU, {}.get, "sdxl")
 
 
 def test_families_that_are_not_supported_are_named(tmp_path: Path) -> None:
-    with pytest.raises(ArchitectureError, match="input type: .*expected stable_diffusion or sdxl, got flux"):
+    with pytest.raises(ArchitectureError, match=r"input type: .*expected stable_diffusion or sdxl, got flux"):
         load_text_encoder([tmp_path / "l.safetensors"], CPU, {}.get, "flux")
 
 
 def test_an_autoencoder_given_as_a_text_encoder_is_told(tmp_path: Path) -> None:
     path = written({"decoder.mid.block_1.conv1.weight": torch.ones(2, 2, 1, 1)}, tmp_path / "vae.safetensors")
-    with pytest.raises(ArchitectureError, match="expected a CLIP text encoder, got a KL autoencoder.*models/vae"):
+    with pytest.raises(ArchitectureError, match=r"expected a CLIP text encoder, got a KL autoencoder.*models/vae"):
         load_text_encoder([path], CPU, {}.get)

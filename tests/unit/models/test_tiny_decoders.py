@@ -52,7 +52,9 @@ def test_without_files_there_is_no_decoder_and_no_warning(place: Place) -> None:
     assert not place.warnings
 
 
-@pytest.mark.parametrize("name", ["taesd_decoder.safetensors", "TAESD.safetensors", "taesd/diffusion_model.safetensors"])
+@pytest.mark.parametrize(
+    "name", ["taesd_decoder.safetensors", "TAESD.safetensors", "taesd/diffusion_model.safetensors"]
+)
 def test_files_belong_to_the_family_that_their_name_says(name: str, place: Place) -> None:
     place.put(name)
     assert place.decoders.fitting(SD1) is not None

@@ -75,9 +75,7 @@ def test_full_size_nets_have_as_many_parameters_as_the_published_ones(
         ({"something.else": torch.zeros(4, 3, 3, 3)}, r"expected an upscaler \(ESRGAN.*spandrel.*unknown kind"),
     ],
 )
-def test_another_kind_of_file_is_told_as_what_it_is(
-    tensors: dict[str, Tensor], message: str, tmp_path: Path
-) -> None:
+def test_another_kind_of_file_is_told_as_what_it_is(tensors: dict[str, Tensor], message: str, tmp_path: Path) -> None:
     save_file(tensors, tmp_path / "x.safetensors")
     with pytest.raises(ArchitectureError, match=message):
         load_upscaler(tmp_path / "x.safetensors", CPU)

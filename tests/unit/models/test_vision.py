@@ -76,7 +76,7 @@ def test_without_a_crop_the_whole_picture_is_squeezed_in() -> None:
 def test_a_text_tower_given_as_an_image_tower_is_told(tmp_path: Path) -> None:
     path = written({"text_model.embeddings.token_embedding.weight": torch.ones(4, 4)}, tmp_path)
     with pytest.raises(
-        ArchitectureError, match="expected an image tower.*got a CLIP text encoder.*models/text_encoders"
+        ArchitectureError, match=r"expected an image tower.*got a CLIP text encoder.*models/text_encoders"
     ):
         load_image_encoder(path, CPU)
 
@@ -84,5 +84,5 @@ def test_a_text_tower_given_as_an_image_tower_is_told(tmp_path: Path) -> None:
 def test_a_tower_without_layers_is_refused(tmp_path: Path) -> None:
     whole = vision.tower().state_dict()
     path = written({name: t for name, t in whole.items() if "layers" not in name}, tmp_path)
-    with pytest.raises(ArchitectureError, match="the image tower is incomplete: expected .*layers.0.mlp.fc1"):
+    with pytest.raises(ArchitectureError, match=r"the image tower is incomplete: expected .*layers.0.mlp.fc1"):
         load_image_encoder(path, CPU)

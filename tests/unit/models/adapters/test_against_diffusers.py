@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import peft
 import pytest
 import torch
 from diffusers import StableDiffusionPipeline
@@ -19,8 +20,6 @@ from engine.models.adapters.applying import ChangedWeights
 from engine.models.adapters.reading import read_adapter
 from tests.unit.diffusion.nets import CONTEXT, noise, twins
 from tests.unit.models.adapters.files import diffusers_modules, kohya, pairs
-
-peft = pytest.importorskip("peft", reason="PEFT is the oracle (requirements-dev.txt)")
 
 X, TOKENS = noise(2, 4, 16, 16), noise(2, 5, CONTEXT, seed=3)
 ATTENTION = ["to_q", "to_k", "to_v", "to_out.0"]
@@ -82,7 +81,9 @@ def _plain(value: object) -> bool:
 
 @pytest.mark.parametrize("strength", [1.0, 0.4, -0.7])
 @pytest.mark.parametrize("layout", ["kohya", "diffusers", "old"])
-def test_a_file_that_diffusers_reads_gives_the_estimate_of_its_net(tmp_path: Path, layout: str, strength: float) -> None:
+def test_a_file_that_diffusers_reads_gives_the_estimate_of_its_net(
+    tmp_path: Path, layout: str, strength: float
+) -> None:
     denoiser, oracle = twins()
     made = pairs(diffusers_modules(oracle, *ATTENTION))
     if layout == "kohya":

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import lycoris
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -12,8 +13,6 @@ from torch import nn
 
 from engine.models.adapters.building import changes_of
 from engine.models.adapters.reading import read_adapter
-
-lycoris = pytest.importorskip("lycoris", reason="LyCORIS is the oracle (requirements-dev.txt)")
 
 CASES = [
     ("LoConModule", {}),

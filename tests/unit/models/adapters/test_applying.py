@@ -64,7 +64,9 @@ def pair() -> tuple[Denoiser, Any]:
 
 
 @pytest.fixture(scope="module")
-def two(pair: tuple[Denoiser, Any], tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Adapter, dict[str, Tensor]]]:
+def two(
+    pair: tuple[Denoiser, Any], tmp_path_factory: pytest.TempPathFactory
+) -> list[tuple[Adapter, dict[str, Tensor]]]:
     with pair[0].net.lease() as net:
         return [adapter(pair[1], tmp_path_factory.mktemp("adapters"), net, seed) for seed in (1, 2)]
 
@@ -184,7 +186,9 @@ def test_changed_weights_go_with_the_last_of_their_adapters(pair: Any, tmp_path:
 
 def test_a_loader_that_runs_again_computes_only_what_its_strength_touches(pair: Any, tmp_path: Path) -> None:
     base, modules = fresh(pair), diffusers_modules(pair[1], "to_q", "to_v")
-    first, second = (kohya(pairs({n: w for n, w in modules.items() if n.endswith(e)}), "lora_unet_") for e in ("q", "v"))
+    first, second = (
+        kohya(pairs({n: w for n, w in modules.items() if n.endswith(e)}), "lora_unet_") for e in ("q", "v")
+    )
     for number, tensors in enumerate((first, second)):
         save_file(tensors, tmp_path / f"{number}.safetensors")
 
@@ -194,7 +198,9 @@ def test_a_loader_that_runs_again_computes_only_what_its_strength_touches(pair: 
         denoiser = base
         with base.net.lease() as net:
             for number, own in enumerate((strength, 1.0)):
-                denoiser = denoiser.with_adapter(base.changed.fit(read_adapter(tmp_path / f"{number}.safetensors"), net), own)
+                denoiser = denoiser.with_adapter(
+                    base.changed.fit(read_adapter(tmp_path / f"{number}.safetensors"), net), own
+                )
             with base.changed.applied(net, denoiser.adapters):
                 kept = denoiser
                 return {name: weight.data_ptr() for name, weight in net.named_parameters()}

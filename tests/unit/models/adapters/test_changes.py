@@ -202,7 +202,9 @@ def test_oft_turns_blocks_of_outputs(shape: tuple[int, ...], strength: float, al
     q = blocks - blocks.transpose(0, 2, 1)
     norm = np.sqrt((q**2).sum())
     kept = blocks * min(1.0, alpha * OUT / norm) if alpha else blocks
-    turned = np.concatenate([cayley(block).T @ rows.reshape(4, -1) for block, rows in zip(kept, np.split(weight, 4), strict=True)])
+    turned = np.concatenate(
+        [cayley(block).T @ rows.reshape(4, -1) for block, rows in zip(kept, np.split(weight, 4), strict=True)]
+    )
     turned = (turned * rescale[:, None]).reshape(shape)
     got = changed(weight, strength, {"oft_blocks": blocks, "rescale": rescale[:, None], "alpha": alpha})
     assert np.abs(got - (weight + strength * (turned - weight))).max() < 1e-7  # the norm has 1e-8 added
@@ -265,7 +267,12 @@ def misfits() -> dict[str, dict[str, Tensor]]:
         "outputs": {"up": ones(OUT + 1, 2), "down": ones(2, IN)},
         "kernel": {"up": ones(OUT, 2, 1, 1), "down": ones(2, IN, 3, 3)},
         "difference": {"diff": ones(OUT, IN + 1)},
-        "loha": {"hada_w1_a": ones(OUT, 2), "hada_w1_b": ones(2, 5), "hada_w2_a": ones(OUT, 2), "hada_w2_b": ones(2, 5)},
+        "loha": {
+            "hada_w1_a": ones(OUT, 2),
+            "hada_w1_b": ones(2, 5),
+            "hada_w2_a": ones(OUT, 2),
+            "hada_w2_b": ones(2, 5),
+        },
         "lokr": {"lokr_w1": ones(3, 3), "lokr_w2": ones(4, 4)},
         "oft": {"oft_blocks": ones(3, 5, 5)},
         "boft": {"oft_blocks": ones(2, 3, 5, 5)},
@@ -277,7 +284,9 @@ def misfits() -> dict[str, dict[str, Tensor]]:
 
 @pytest.mark.parametrize("name", misfits())
 def test_parts_of_another_shape_are_refused_with_the_shapes(name: str) -> None:
-    with pytest.raises(AdapterError, match=r"here: this adapter does not fit.*change of a weight \(16, 12\), got \w+ \("):
+    with pytest.raises(
+        AdapterError, match=r"here: this adapter does not fit.*change of a weight \(16, 12\), got \w+ \("
+    ):
         changes_of(misfits()[name], {"weight": LINEAR}, "here")
 
 

@@ -101,7 +101,9 @@ def test_an_adapter_of_another_family_is_refused_by_its_name(
 ) -> None:
     key = "lora_unet_mid_block_attentions_0_transformer_blocks_0_attn2_to_k"
     file = saved(tmp_path, {f"{key}.lora_down.weight": ONES(4, width), f"{key}.lora_up.weight": UP})
-    with pytest.raises(AdapterError, match=rf"adapter.safetensors, {key}: this adapter does not fit .*It is for {name}\."):
+    with pytest.raises(
+        AdapterError, match=rf"adapter.safetensors, {key}: this adapter does not fit .*It is for {name}\."
+    ):
         fitted(file, net)
 
 

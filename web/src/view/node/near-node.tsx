@@ -3,6 +3,7 @@
 import { Ban, Check, Clock3, Pin, Play, TriangleAlert, Workflow } from "lucide-react";
 import { memo, useLayoutEffect, useRef, type CSSProperties } from "react";
 import type { Node } from "../../model/document";
+import { VIRTUAL } from "../../model/formats/workflow/layouts";
 import type { Slots } from "../../model/edit/slots";
 import { toggleFlag, toggleMode } from "../../model/edit/nodes";
 import { useErrorsOf, useRunOf } from "../../state/context";
@@ -38,7 +39,7 @@ export const NearNode = memo(function NearNode({ node, kind, style }: NearProps)
   const errors = useErrorsOf(serverId);
   const over = useView((view) => view.over === `n:${node.id}` && view.connecting?.nodes.has(node.id) === true);
   if (node.type === "Reroute") return <OldReroute node={node} slots={slots} style={style} />;
-  const isMissing = kind.type === undefined && kind.subgraph === undefined;
+  const isMissing = kind.type === undefined && kind.subgraph === undefined && !VIRTUAL.has(node.type);
   const state = errors.length > 0 ? "error" : (run?.state ?? "idle");
   const own = errors.filter((error) => error.input === undefined || !slots.widgets.some((slot) => slot.name === error.input));
   return (

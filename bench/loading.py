@@ -1,0 +1,245 @@
+"""How long it takes from a checkpoint's file to the first step, and how much memory: SD1.5 and SDXL in half precision.
+
+Files of the published shapes are written with random weights into the folder for temporary files, and deleted. A
+process of its own, which has imported everything, reads the file once (what loading is measured by), loads it, encodes
+a prompt and takes one step of 64 x 64 pixels; and does both once more. Layers read and widen weights while they work,
+so loading is all that comes before the second time, less what the second time takes: the widening, which every step
+does, is in neither. Seconds are of the clock, and in brackets of the processor (all threads, the system's share too),
+which others that work on the machine disturb less.
+
+Cold means that the file's pages were dropped from the page cache (`posix_fadvise` with `DONTNEED`); a virtual machine's
+host may still have them. Memory is what the process has beyond what it had before: its own (anonymous) pages and pages
+that are mapped to the file, which the system may take back at any time, are told apart; the peaks are of samples
+every two milliseconds, and the sum is of one sample, too.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeAlias, TypeVar
+
+import torch
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
+
+from bench.adapters import SDXL as SDXL_UNET
+from engine.diffusion.denoiser import denoiser_of
+from engine.memory.handle import ModelHandle
+from engine.models.adapters.applying import ChangedWeights
+from engine.models.checkpoint import load_checkpoint, no_embeddings
+from engine.models.nets.autoencoder import Autoencoder, AutoencoderConfig
+from engine.models.nets.unet import UNet, UNetConfig
+from engine.models.saving import Named, encoder_weights, header_of, unet_weights, vae_weights
+from engine.models.text.encoder import TextEncoder
+from engine.models.text.tokenizer import ClipTokenizer
+from engine.models.text.tower import CLIP_L, SDXL_G, SDXL_L, Recipe
+
+ROOT = Path(__file__).resolve().parents[1]
+CPU = torch.device("cpu")
+BLOCK = 2**23  # numbers of random weights, which tensors have by turns
+READ = 2**23  # bytes at a time
+SPARE = 2 * 2**30  # bytes that stay free on the disk
+TIME_LIMIT, MEMORY_LIMIT = 1.2, 1.1  # of reading the bytes once, and of their number
+SIDE = 8  # latent cells
+
+Times: TypeAlias = tuple[float, float]
+"""Seconds of the clock, and of the processor."""
+
+Result = TypeVar("Result")
+
+
+def measure() -> Iterator[str]:
+    """Seconds and bytes for each file, cold and warm."""
+    yield f"loading: half precision, CPU, {torch.get_num_threads()} threads; seconds of the clock (of the processor)"
+    yield f"limits: time x {TIME_LIMIT:g} of reading the file once, memory x {MEMORY_LIMIT:g} of the file"
+    yield f"{'':12}{'GB':>5}" + "".join(
+        f"{title:>16}" for title in ("read", "load", "prompt + step", "again", "loading")
+    )
+    yield f"{'':12}{'':5}{'x read':>16}{'own GB':>16}{'of the file GB':>16}{'x file':>16}"
+    for name, make in (("SD1.5", _sd1), ("SDXL", _sdxl)):
+        with tempfile.TemporaryDirectory(prefix="easel-loading-") as folder:
+            path = Path(folder) / f"{name}.safetensors"
+            named = list(make())
+            size = sum(part.nbytes for part in named)
+            if shutil.disk_usage(folder).free < size + SPARE:
+                yield f"{name:8}left out: {size / 1e9:.1f} GB do not fit on the disk of {folder}"
+                continue
+            _write(path, named)
+            for state in ("cold", "warm"):
+                yield from _rows(f"{name}, {state}", size, _measured(path, state))
+
+
+def _rows(name: str, size: int, found: dict[str, Any]) -> Iterator[str]:
+    clock, processor = ([found[part][place] for part in ("read", "load", "first", "again")] for place in (0, 1))
+    rest = [load + first - again for _, load, first, again in (clock, processor)]
+    pairs = zip((*clock, rest[0]), (*processor, rest[1]), strict=True)
+    yield f"{name:12}{size / 1e9:5.1f}" + "".join(f"{f'{one:.2f} ({other:.2f})':>16}" for one, other in pairs)
+    cells = (rest[0] / clock[0], found["own"] / 1e9, found["mapped"] / 1e9, found["both"] / size)
+    yield f"{'':17}" + "".join(f"{cell:16.2f}" for cell in cells)
+
+
+def _measured(path: Path, state: str) -> dict[str, Any]:
+    command = [sys.executable, "-m", "bench.loading", str(path), state]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT)
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def _child(path: Path, state: str) -> dict[str, Any]:
+    """What one process measures; everything that is needed once, whatever is loaded, comes first."""
+    ClipTokenizer.load().encode("a")
+    _small_step()
+    _read(path)
+    if state == "cold":
+        _drop(path)
+    read = _seconds(lambda: _read(path))
+    if state == "cold":
+        _drop(path)
+    with _Memory() as memory:
+        checkpoint, load = _timed(lambda: load_checkpoint(path, CPU))
+        assert checkpoint.text_encoder is not None
+        clip, model = checkpoint.text_encoder, denoiser_of(checkpoint)
+
+        def step() -> None:
+            tokens = clip.encode("a horse on the moon").prompts[0]
+            x = torch.zeros(1, 4, SIDE, SIDE)
+            prompt = tokens if model.extras.vector != "none" else None
+            vector = None if prompt is None else model.extras.vector_for(prompt, x, 8, negative=False)
+            model.denoise(x, 1.0, tokens.tokens, vector)
+
+        first = _seconds(step)
+    again = min(_seconds(step) for _ in range(2))
+    return {"read": read, "load": load, "first": first, "again": again, **memory.peaks()}
+
+
+def _small_step() -> None:
+    """One of a net of no size, so that what happens once in a process has happened."""
+    net = UNet(
+        UNetConfig(model_channels=32, channel_mult=(1,), transformer_depth=(1,), context_channels=8, num_heads=1)
+    )
+    with torch.inference_mode():
+        net(torch.zeros(1, 4, SIDE, SIDE), torch.ones(1), torch.zeros(1, 7, 8))
+
+
+def _read(path: Path) -> None:
+    buffer = bytearray(READ)
+    with path.open("rb", buffering=0) as file:
+        while file.readinto(buffer):
+            pass
+
+
+def _drop(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+        os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
+    finally:
+        os.close(handle)
+
+
+class _Memory:
+    """Samples the pages of this process while it is entered."""
+
+    def __enter__(self) -> _Memory:
+        self._done = threading.Event()
+        self._base = _pages()
+        self._most = [0, 0, 0]
+        self._thread = threading.Thread(target=self._watch)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._done.wait(0.002):
+            own, mapped = (now - base for now, base in zip(_pages(), self._base, strict=True))
+            self._most = [max(pair) for pair in zip(self._most, (own, mapped, own + mapped), strict=True)]
+
+    def peaks(self) -> dict[str, float]:
+        return dict(zip(("own", "mapped", "both"), map(float, self._most), strict=True))
+
+
+def _pages() -> tuple[int, int]:
+    """Bytes of anonymous pages and of pages of files that this process has in memory (Linux)."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    values = dict(line.split(":", 1) for line in lines)
+    return tuple(int(values[name].split()[0]) * 1024 for name in ("RssAnon", "RssFile"))  # type: ignore[return-value]
+
+
+def _timed(work: Callable[[], Result]) -> tuple[Result, Times]:
+    started, used = time.monotonic(), time.process_time()
+    result = work()
+    return result, (time.monotonic() - started, time.process_time() - used)
+
+
+def _seconds(work: Callable[[], None]) -> Times:
+    return _timed(work)[1]
+
+
+def _sd1() -> Iterator[Named]:
+    return _named(UNetConfig(), _tower(768, 12, CLIP_L))
+
+
+def _sdxl() -> Iterator[Named]:
+    second = _tower(1280, 32, SDXL_G, projection=1280)
+    return _named(SDXL_UNET, _tower(768, 12, SDXL_L, second=second))
+
+
+def _named(unet: UNetConfig, encoder: TextEncoder) -> Iterator[Named]:
+    """The tensors of a checkpoint, without memory."""
+    with torch.device("meta"):
+        net, vae = UNet(unet).half(), Autoencoder(AutoencoderConfig()).half()
+    yield from unet_weights(ModelHandle(net, CPU), ())
+    yield from vae_weights(ModelHandle(vae, CPU))
+    yield from encoder_weights(encoder)
+
+
+def _tower(
+    width: int, layers: int, recipe: Recipe, *, projection: int | None = None, second: TextEncoder | None = None
+) -> TextEncoder:
+    config = CLIPTextConfig(
+        vocab_size=49408,
+        hidden_size=width,
+        intermediate_size=4 * width,
+        num_hidden_layers=layers,
+        num_attention_heads=width // 64,
+        projection_dim=projection or width,
+    )
+    with torch.device("meta"):
+        net: Any = (CLIPTextModelWithProjection if projection else CLIPTextModel)(config).half()
+    return TextEncoder(
+        ModelHandle(net, CPU), ClipTokenizer.load(), no_embeddings, recipe=recipe, second=second,
+        changed=ChangedWeights(),
+    )  # fmt: skip
+
+
+def _write(path: Path, named: list[Named]) -> None:
+    """Random weights, of a spread that keeps activations finite."""
+    block = torch.randn(BLOCK, generator=torch.Generator().manual_seed(1))
+    with path.open("wb") as file:
+        file.write(header_of(named, {}))
+        for part in named:
+            shape = part.shape
+            spread = 0.5 / max(1, torch.Size(shape[1:]).numel()) ** 0.5 if len(shape) > 1 else 0.1
+            data = (block * spread + (1.0 if len(shape) == 1 and part.name.endswith("weight") else 0.0)).half()
+            left = part.nbytes
+            while left:
+                piece = data.view(torch.uint8).numpy()[: min(left, data.nbytes)]
+                file.write(piece.data)
+                left -= len(piece)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+if __name__ == "__main__":
+    json.dump(_child(Path(sys.argv[1]), sys.argv[2]), sys.stdout)

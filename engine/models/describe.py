@@ -1,0 +1,113 @@
+"""For people: which base a file is for, and what it lacks, from its tensors' names and shapes. Free of torch.
+
+Widths are those of the published nets: Rombach et al. 2022 (SD 1 and 2), Podell et al. 2023 (SDXL), Radford et al. 2021
+(CLIP ViT-L) and OpenCLIP's ViT-H and bigG.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from engine.models.detect import CLIP, UNET, VAE, Detection, Shapes
+from engine.models.families import DEPTH, FAMILIES, TAIYI, UNCLIP
+
+_CONTEXTS = {768: "SD 1.x", 1024: "SD 2.x", 1280: "the SDXL refiner", 2048: "SDXL", 4096: "a family with a T5 encoder"}
+_TEXT_TOWERS = {768: "CLIP ViT-L (SD 1.x, SDXL's first)", 1024: "OpenCLIP ViT-H (SD 2.x)", 1280: "OpenCLIP bigG (SDXL)"}
+_IMAGE_TOWERS = {1024: "CLIP ViT-L", 1280: "OpenCLIP ViT-H", 1664: "OpenCLIP bigG"}
+_EMBEDDINGS = {768: "SD 1.x, or SDXL's first encoder", 1024: "SD 2.x", 1280: "SDXL's second encoder"}
+_ADAPTERS = {192: "SD 1.x or 2.x", 768: "SDXL"}  # channels that pictures have after their pixels were folded
+_LATENTS = {4: "SD 1.x, 2.x or SDXL (4 channels)", 16: "SD 3 or Flux (16 channels)"}
+_KEYS = re.compile(
+    r".*attn2[._](?:processor\.)?to_k(?:_ip)?[._](?:weight|down|lora[._]?\w*\.?\w*|lora_A.*|hada_w1_b|lokr_w2_b)(?:\.weight)?"
+)
+_UPPER = ("up.weight", "lora_B.weight", "lora_up.weight")
+_PROMPT, _PICTURES = "CLIPLoader or DualCLIPLoader", "VAELoader"
+
+
+def base_of(detection: Detection, shapes: Shapes) -> str | None:
+    """What a file that is no whole model belongs to, as far as its shapes say; None if they do not."""
+    match detection.kind:
+        case "lora" | "controlnet" | "ip_adapter" | "gligen" | "unet":
+            return _of_attention(shapes) or _of_adapter(shapes)
+        case "hypernetwork":
+            widths = {int(name.split(".")[0]) for name in shapes if name.split(".")[0].isdigit()}
+            return next((family for width, family in _CONTEXTS.items() if width in widths), None)
+        case "embedding":
+            return _told(_EMBEDDINGS, (shape[-1] for shape in shapes.values() if shape))
+        case "text_encoder":
+            ends = ("token_embedding.weight", "shared.weight")
+            return _told(_TEXT_TOWERS, (shape[-1] for name, shape in shapes.items() if name.endswith(ends)))
+        case "clip_vision":
+            return _told(_IMAGE_TOWERS, (shape[-1] for name, shape in shapes.items() if name.endswith(_POSITIONS)))
+        case "vae":
+            return _told(
+                _LATENTS, (shape[1] for name, shape in shapes.items() if name.endswith("decoder.conv_in.weight"))
+            )
+        case _:
+            return None
+
+
+def missing_in(detection: Detection, shapes: Shapes) -> tuple[str, ...]:
+    """What must come from somewhere else before a file can be used, a line each."""
+    return tuple(_missing(detection, shapes))
+
+
+_POSITIONS = ("position_embedding.weight", "positional_embedding")
+
+
+def _missing(detection: Detection, shapes: Shapes) -> Iterator[str]:
+    if detection.kind == "checkpoint" and detection.family in FAMILIES:
+        yield from _of_checkpoint(detection.family, shapes)
+    elif detection.kind == "unet":
+        yield f"text encoder: load one with {_PROMPT}"
+        yield f"autoencoder: load one with {_PICTURES}"
+    elif detection.kind == "tiny_autoencoder":
+        halves = {half: any(half in fact for fact in detection.evidence) for half in ("encoder", "decoder")}
+        yield from (f"{half}: it is in a file of its own" for half, there in halves.items() if not there)
+    elif detection.family == "control-lora" or "difference" in shapes:
+        yield "base weights: those of the model that it is used with are taken"
+    elif detection.kind == "ip_adapter":
+        yield "image encoder: load one with CLIPVisionLoader"
+
+
+def _of_checkpoint(family: str, shapes: Shapes) -> Iterator[str]:
+    def has(*prefixes: str) -> bool:
+        return any(name.startswith(prefixes) for name in shapes)
+
+    if not has("cond_stage_model.", "conditioner."):
+        yield f"text encoder: load one with {_PROMPT}"
+    elif family.startswith("SDXL") and family != "SDXL refiner" and not has("conditioner.embedders.0."):
+        yield "first text encoder (CLIP ViT-L): load both with DualCLIPLoader"
+    if not has(VAE):
+        yield f"autoencoder: load one with {_PICTURES}"
+    if family == TAIYI and has(CLIP):
+        yield "vocabulary of the text encoder: use the model's folder with DiffusersLoader"
+    if family == DEPTH and not has("depth_model."):
+        yield "depth net: give DepthConditioning a depth map from elsewhere"
+    if family == UNCLIP and not has("embedder."):
+        yield "image encoder: load one with CLIPVisionLoader"
+
+
+def _of_attention(shapes: Shapes) -> str | None:
+    """By the width of the tokens that keys of cross-attention are made of."""
+    widths = (
+        shape[1] for name, shape in shapes.items()
+        if len(shape) > 1 and _KEYS.fullmatch(name) and not name.endswith(_UPPER) and ".up." not in name
+    )  # fmt: skip
+    found = _told(_CONTEXTS, widths)
+    if found is None and any(name.startswith(("lora_te2_", "text_encoder_2.")) for name in shapes):
+        return "SDXL"
+    return found
+
+
+def _of_adapter(shapes: Shapes) -> str | None:
+    first = ("conv_in.weight", "body.0.in_conv.weight")
+    if any(name.startswith(UNET) for name in shapes):
+        return None
+    return _told(_ADAPTERS, (shape[1] for name, shape in shapes.items() if name.endswith(first) and len(shape) == 4))
+
+
+def _told(names: dict[int, str], widths: Iterator[int]) -> str | None:
+    found = dict.fromkeys(names[width] for width in widths if width in names)
+    return " and ".join(found) or None
