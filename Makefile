@@ -29,7 +29,8 @@ gates: $(VENV)/.test-stamp
 	$(BIN)/python web/build.py check
 
 unit: $(VENV)/.test-stamp tests/clients/node_modules/.stamp
-	$(BIN)/python -m pytest -W error
+	$(BIN)/python -m pytest -W error -q -n 2 --dist worksteal --ignore tests/reliability
+	$(BIN)/python -m pytest -W error -q tests/reliability
 
 # People's ways through the editor, in Chromium, against a real server with the demo model; then how smooth it is.
 journeys: $(VENV)/.test-stamp

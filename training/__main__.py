@@ -1,18 +1,75 @@
-"""`python -m training train` makes the demo model from nothing, `python -m training evaluate` measures it."""
+"""`python -m training train` makes the demo model from nothing, `python -m training evaluate` measures it.
+
+`python -m training lora` and its like train an adapter of it, and measure that.
+"""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
-from training import autoencoder, denoiser, evaluate, text_encoder
+from training import adapters, autoencoder, control, denoiser, evaluate, inversion, lora, text_encoder
+from training.base import Base, load_base
+from training.evaluate import Picture
 from training.export import export
+from training.fitting import Fit
 
 HERE = Path(__file__).resolve().parent
-MODEL = HERE.parent / "models" / "checkpoints" / "easel-demo.safetensors"
+MODELS = HERE.parent / "models"
+MODEL = MODELS / "checkpoints" / "easel-demo.safetensors"
+
+
+@dataclass(frozen=True, slots=True)
+class Adapter:
+    """How an adapter is made into a file from the demo model, how it is measured with both files, and where it is."""
+
+    file: Path
+    how: Fit
+    make: Callable[[Base, Path, Fit, Path], None]
+    draw: Callable[[Path, Path, int], list[Picture]]
+    help: str
+
+
+def _lora(base: Base, folder: Path, how: Fit, file: Path) -> None:
+    lora.export(lora.train(base, folder, how), base, file)
+
+
+def _inversion(base: Base, folder: Path, how: Fit, file: Path) -> None:
+    inversion.export(inversion.train(base, folder, how), file)
+
+
+def _control(base: Base, folder: Path, how: Fit, file: Path) -> None:
+    control.export(control.train(base, folder, how), file)
+
+
+ADAPTERS = {
+    "lora": Adapter(
+        MODELS / "loras" / "easel-demo-outlines.safetensors",
+        lora.HOW,
+        _lora,
+        adapters.draw_lora,
+        "train a LoRA that draws outlines",
+    ),
+    "inversion": Adapter(
+        MODELS / "embeddings" / "easel-demo-shield.safetensors",
+        inversion.HOW,
+        _inversion,
+        adapters.draw_inversion,
+        "train a word for a new shape",
+    ),
+    "control": Adapter(
+        MODELS / "controlnet" / "easel-demo-edges.safetensors",
+        control.HOW,
+        _control,
+        adapters.draw_control,
+        "train a ControlNet that reads edge maps",
+    ),
+}
 
 
 def main() -> int:
@@ -25,15 +82,27 @@ def main() -> int:
     train.add_argument("--denoiser-minutes", type=float, default=46.0)
     train.add_argument("--threads", type=int, default=1, help="more pay only on an idle machine")
     measure = commands.add_parser("evaluate", help="draw held-out prompts and count what is right")
-    measure.add_argument("--count", type=int, default=200)
     measure.add_argument("--sheet", type=Path, default=HERE / "contact-sheet.png")
-    for command in (train, measure):
+    adapting = [commands.add_parser(name, help=adapter.help) for name, adapter in ADAPTERS.items()]
+    for command, (name, adapter) in zip(adapting, ADAPTERS.items(), strict=True):
+        command.add_argument("--folder", type=Path, default=HERE / "runs", help="where states are kept")
+        command.add_argument(
+            "--stop", type=int, default=adapter.how.stop, help="end after so many steps of the schedule"
+        )
+        command.add_argument("--file", type=Path, default=adapter.file, help="where the adapter is")
+        command.add_argument("--measure", action="store_true", help="measure the file that is there, and train nothing")
+        command.add_argument("--sheet", type=Path, default=HERE / f"{name}-sheet.png")
+    for command in (train, measure, *adapting):
         command.add_argument("--model", type=Path, default=MODEL)
+    for command in (measure, *adapting):
+        command.add_argument("--count", type=int, default=200, help="how many pictures to draw")
     options = parser.parse_args()
     if options.command == "train":
         _train(options)
+    elif options.command == "evaluate":
+        _report(evaluate.draw(options.model, options.count), options.sheet)
     else:
-        _evaluate(options)
+        _adapt(ADAPTERS[options.command], options)
     return 0
 
 
@@ -45,14 +114,20 @@ def _train(options: argparse.Namespace) -> None:
     export(unet, pictures, encoder, options.model)
 
 
-def _evaluate(options: argparse.Namespace) -> None:
-    drawn = evaluate.draw(options.model, options.count)
+def _adapt(adapter: Adapter, options: argparse.Namespace) -> None:
+    torch.set_num_threads(1)
+    if not options.measure:
+        adapter.make(load_base(options.model), options.folder, replace(adapter.how, stop=options.stop), options.file)
+    _report(adapter.draw(options.model, options.file, options.count), options.sheet)
+
+
+def _report(drawn: list[Picture], sheet: Path) -> None:
     for name, share in evaluate.shares(drawn).items():
         sys.stdout.write(f"{name:12}{share:7.1%}\n")
     for picture in drawn:
         if not picture.verdict.right:
             sys.stdout.write(f"seed {picture.seed}: {picture.prompt}: {picture.verdict}\n")
-    evaluate.contact_sheet(drawn[:16], options.sheet)
+    evaluate.contact_sheet(drawn[:16], sheet)
 
 
 if __name__ == "__main__":

@@ -2,11 +2,13 @@
 
 Background: the palette colour nearest to most of the border. Things: connected regions that differ from it. Colour: the
 palette colour nearest to most of a region's inner pixels. Shape and size: the template with the best overlap (soft
-intersection over union) over every shape, size and small shift. Place and relation: from the centres of the templates.
+intersection over union) over every shape that is asked for, every size and small shift. Place and relation: from the
+centres of the templates.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -59,20 +61,20 @@ class Verdict:
         return all((self.background, self.count, self.colour, self.shape, self.size, self.place))
 
 
-def read(picture: Pixels) -> Reading:
-    """The scene in a picture `(SIZE, SIZE, 3)` in 0..1."""
+def read(picture: Pixels, shapes: Collection[str] = tuple(SHAPES)) -> Reading:
+    """The scene in a picture `(SIZE, SIZE, 3)` in 0..1, whose things are among `shapes`."""
     labels = _nearest(picture)
     border = np.concatenate([labels[:2].ravel(), labels[-2:].ravel(), labels[:, :2].ravel(), labels[:, -2:].ravel()])
     background = int(np.bincount(border, minlength=len(_NAMES)).argmax())
     ground = np.median(picture[labels == background], axis=0)
     regions = _regions(np.linalg.norm(picture - ground, axis=-1) > 0.25)
-    things = [_recognise(picture, region, ground) for region in regions if region.sum() >= MIN_AREA]
+    things = [_recognise(picture, region, ground, shapes) for region in regions if region.sum() >= MIN_AREA]
     return Reading(_NAMES[background], tuple(things))
 
 
-def check(picture: Pixels, scene: Scene) -> Verdict:
+def check(picture: Pixels, scene: Scene, shapes: Collection[str] = tuple(SHAPES)) -> Verdict:
     """Compares a picture with the scene that was asked for; things are matched by where they should be."""
-    reading = read(picture)
+    reading = read(picture, shapes)
     count = len(reading.things) == len(scene.things)
     seen = [_closest(reading.things, thing) for thing in scene.things]
     pairs = [(thing, found) for thing, found in zip(scene.things, seen, strict=True) if found is not None]
@@ -84,6 +86,14 @@ def check(picture: Pixels, scene: Scene) -> Verdict:
         shape=whole and all(found.shape == thing.shape and found.overlap >= MIN_OVERLAP for thing, found in pairs),
         size=whole and all(found.size == thing.size for thing, found in pairs),
         place=whole and _placed(scene, [found for _, found in pairs]),
+    )
+
+
+def furthest_off(picture: Pixels, scene: Scene) -> float:
+    """How many pixels the thing that is worst placed lies from where it was asked for, infinity if there is none."""
+    found = [(_closest(read(picture).things, thing), thing) for thing in scene.things]
+    return max(
+        float(np.hypot(seen.x - thing.x * SIZE, seen.y - thing.y * SIZE)) if seen else np.inf for seen, thing in found
     )
 
 
@@ -131,7 +141,7 @@ def _regions(mask: NDArray[np.bool_]) -> list[NDArray[np.bool_]]:
     return regions
 
 
-def _recognise(picture: Pixels, region: NDArray[np.bool_], ground: Pixels) -> Seen:
+def _recognise(picture: Pixels, region: NDArray[np.bool_], ground: Pixels, shapes: Collection[str]) -> Seen:
     distance = np.linalg.norm(picture - ground, axis=-1)
     inner = region & (distance >= 0.8 * np.quantile(distance[region], 0.7))
     colour = int(np.bincount(_nearest(picture)[inner], minlength=len(_NAMES)).argmax())
@@ -139,7 +149,7 @@ def _recognise(picture: Pixels, region: NDArray[np.bool_], ground: Pixels) -> Se
     cover = np.clip((picture - ground) @ axis / max(float(axis @ axis), 1e-6), 0, 1) * _near(region)
     ys, xs = np.nonzero(region)
     cx, cy = (xs.min() + xs.max() + 1) / 2, (ys.min() + ys.max() + 1) / 2
-    overlap, shape, size, x, y = max(_fit(cover, cx, cy, shape, size) for shape in SHAPES for size in RADII)
+    overlap, shape, size, x, y = max(_fit(cover, cx, cy, shape, size) for shape in shapes for size in RADII)
     return Seen(shape, _NAMES[colour], size, x, y, overlap)
 
 

@@ -7,6 +7,7 @@ Salimans 2022).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -37,6 +38,24 @@ def noise_levels() -> Tensor:
     """Cumulative products of 1 - beta `(1000,)`: the share of signal left at each timestep."""
     betas = torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64) ** 2
     return torch.cumprod(1 - betas, 0).float()
+
+
+class Objective:
+    """The weighted error of a guess at the noise in latents, at noise levels drawn anew in each call."""
+
+    def __init__(self) -> None:
+        self._signal = noise_levels()
+        ratio = self._signal / (1 - self._signal)
+        self._weights = ratio.clamp(max=5.0) / ratio
+
+    def __call__(self, predict: Callable[[Tensor, Tensor], Tensor], latents: Tensor) -> Tensor:
+        """`predict` is given noisy latents `(B, C, h, w)` and timesteps `(B,)`."""
+        steps, noise = torch.randint(1000, (len(latents),)), torch.randn_like(latents)
+        share = self._signal[steps].view(-1, 1, 1, 1)
+        with torch.autocast("cpu", torch.bfloat16):
+            predicted = predict(share.sqrt() * latents + (1 - share).sqrt() * noise, steps.float())
+        error: Tensor = (predicted.float() - noise).square().mean((1, 2, 3))
+        return (error * self._weights[steps]).mean()
 
 
 class Pool:
@@ -70,9 +89,7 @@ def train(folder: Path, minutes: float, autoencoder: Autoencoder, encoder: CLIPT
     last = net.out[2]
     assert isinstance(last, nn.Conv2d)
     nn.init.zeros_(last.weight)
-    signal, unprompted = noise_levels(), text_encoder.encode(encoder, [""])[0].to(torch.bfloat16)
-    ratio = signal / (1 - signal)
-    weights = ratio.clamp(max=5.0) / ratio
+    objective, unprompted = Objective(), text_encoder.encode(encoder, [""])[0].to(torch.bfloat16)
 
     @torch.no_grad()
     def make(rng: Generator) -> Batch:
@@ -87,12 +104,7 @@ def train(folder: Path, minutes: float, autoencoder: Autoencoder, encoder: CLIPT
         pool.add(*batch)
         latents, states = pool.draw()
         states[torch.rand(BATCH) < LEFT_OUT] = unprompted
-        steps, noise = torch.randint(1000, (BATCH,)), torch.randn_like(latents)
-        share = signal[steps].view(-1, 1, 1, 1)
-        with torch.autocast("cpu", torch.bfloat16):
-            predicted = net(share.sqrt() * latents + (1 - share).sqrt() * noise, steps.float(), states)
-        error: Tensor = (predicted.float() - noise).square().mean((1, 2, 3))
-        return (error * weights[steps]).mean()
+        return objective(lambda x, steps: net(x, steps, states), latents)
 
     # The attention is small and trained often: plain matrix products are faster here than the fused kernel.
     with sdpa_kernel(SDPBackend.MATH):

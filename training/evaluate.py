@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import torch
 from PIL import Image
 
-from engine.diffusion.denoiser import Denoiser, denoiser_of
+from engine.diffusion.denoiser import Denoiser
 from engine.diffusion.sampling import Steps, drive, sample
-from engine.models.checkpoint import load_checkpoint
-from engine.models.text.encoder import TextEncoder
-from engine.models.vae import Vae
-from engine.tensors.values import Latent
+from engine.tensors.values import Conditioning, Latent
+from training.base import Base, load_base
 from training.checker import Verdict, check
 from training.scenes import SIZE, Pixels, Scene, caption, random_scene
 
 STEPS = Steps(20, "dpmpp_2m", "karras")
 CFG = 4.0
 SCENE_SEED = 20_000
+Steer: TypeAlias = Callable[[Conditioning, Conditioning], tuple[Conditioning, Conditioning]]
 SHEET_COLUMNS, SHEET_SCALE = 8, 2
 
 
@@ -36,13 +37,24 @@ class Picture:
 
 def draw(path: Path, count: int) -> list[Picture]:
     """Draw `count` held-out scenes with the model at `path`, one seed each: 0, 1, 2, ..."""
-    checkpoint = load_checkpoint(path, torch.device("cpu"))
-    assert checkpoint.text_encoder is not None
-    assert checkpoint.vae is not None
-    model = denoiser_of(checkpoint)
+    base = load_base(path)
     rng = np.random.default_rng(SCENE_SEED)
     scenes = [random_scene(rng, testing=True) for _ in range(count)]
-    return [_picture(scene, seed, model, checkpoint.text_encoder, checkpoint.vae) for seed, scene in enumerate(scenes)]
+    return [_picture(scene, seed, base) for seed, scene in enumerate(scenes)]
+
+
+def paint(
+    base: Base, prompt: str, seed: int, model: Denoiser | None = None, steer: Steer = lambda *both: both
+) -> Pixels:
+    """The picture `(SIZE, SIZE, 3)` that the demo model, or `model` made from it, draws for a prompt.
+
+    `steer` may add to what both sides, the prompt's and the empty one's, are conditioned on.
+    """
+    empty = Latent(torch.zeros(1, 4, SIZE // 8, SIZE // 8), empty=True)
+    positive, negative = steer(base.encoder.encode(prompt), base.encoder.encode(""))
+    sampling = sample(model or base.model, positive, negative, empty, seed=seed, cfg=CFG, steps=STEPS)
+    pixels: Pixels = base.vae.decode(drive(sampling).samples)[0].numpy()
+    return pixels
 
 
 def shares(pictures: list[Picture]) -> dict[str, float]:
@@ -62,9 +74,7 @@ def contact_sheet(pictures: list[Picture], path: Path) -> None:
     sheet.resize((sheet.width * SHEET_SCALE, sheet.height * SHEET_SCALE), Image.Resampling.NEAREST).save(path)
 
 
-def _picture(scene: Scene, seed: int, model: Denoiser, encoder: TextEncoder, vae: Vae) -> Picture:
+def _picture(scene: Scene, seed: int, base: Base) -> Picture:
     prompt = caption(scene)
-    empty = Latent(torch.zeros(1, 4, SIZE // 8, SIZE // 8), empty=True)
-    sampling = sample(model, encoder.encode(prompt), encoder.encode(""), empty, seed=seed, cfg=CFG, steps=STEPS)
-    pixels = vae.decode(drive(sampling).samples)[0].numpy()
+    pixels = paint(base, prompt, seed)
     return Picture(prompt, seed, pixels, check(pixels, scene))

@@ -1,7 +1,7 @@
 """The loop that every part of the demo model is trained with: a time budget, a cosine schedule, averaged weights.
 
-A run is measured in minutes of training, not in steps, because the machines it is done on differ widely; its state is
-saved as it goes, and a run that was stopped goes on from there.
+The long runs are measured in minutes of training, not in steps, because the machines they are done on differ widely;
+the short ones of the adapters in steps. The state is saved as a run goes, and one that was stopped goes on from there.
 """
 
 from __future__ import annotations
@@ -26,14 +26,28 @@ Batch: TypeAlias = tuple[Tensor, ...]
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """How to train: minutes in all, peak learning rate, steps of warm-up, the longest memory of the weight average."""
+    """How to train: for how long, peak learning rate, steps of warm-up, the longest memory of the weight average.
 
-    minutes: float
+    A run takes `minutes`, or exactly `steps` if that is given, which repeats it to the bit on the same machine. It may
+    end sooner, after `stop` steps: the average then stands in for the end of the schedule.
+    """
+
+    minutes: float = math.inf
     rate: float = 1e-3
     warm_up: int = 200
     decay: float = 0.999
     report_every: int = 200
     seed: int = 0
+    steps: int | None = None
+    stop: int | None = None
+
+    def done(self, step: int, seconds: float) -> float:
+        """How much of the run is over, 1 at its end."""
+        return seconds / (self.minutes * 60) if self.steps is None else step / self.steps
+
+    def over(self, step: int, seconds: float) -> bool:
+        """Whether nothing is left to do."""
+        return self.done(step, seconds) >= 1 or (self.stop is not None and step >= self.stop)
 
 
 def fit(
@@ -62,10 +76,10 @@ def fit(
         optimiser.load_state_dict(saved["optimiser"])
         average, step, seconds = saved["average"], saved["step"], saved["seconds"]
     with _made_ahead(make, how.seed + step) as next_batch:
-        while seconds < how.minutes * 60:
+        while not how.over(step, seconds):
             start = time.monotonic()
             for group in optimiser.param_groups:
-                group["lr"] = how.rate * _schedule(step / how.warm_up, seconds / (how.minutes * 60))
+                group["lr"] = how.rate * _schedule(step / how.warm_up, how.done(step, seconds))
             optimiser.zero_grad(set_to_none=True)
             value = loss(next_batch())
             torch.autograd.backward(value)
@@ -74,7 +88,7 @@ def fit(
             step += 1
             _follow(average, net.state_dict(), min(how.decay, step / (step + 50)))
             seconds += time.monotonic() - start
-            if step % how.report_every == 0 or seconds >= how.minutes * 60:
+            if step % how.report_every == 0 or how.over(step, seconds):
                 sys.stdout.write(f"step {step}, {seconds:.0f} s, loss {value.item():.4f} {report(average)}\n")
                 sys.stdout.flush()
                 _save(

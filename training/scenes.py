@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TypeAlias
 
 import numpy as np
 from numpy.random import Generator
@@ -48,7 +49,11 @@ RELATIONS: dict[str, tuple[tuple[float, float], tuple[float, float]]] = {
 }
 
 
-def _polygon(points: list[tuple[float, float]]) -> Callable[[Pixels, Pixels], NDArray[np.bool_]]:
+Inside: TypeAlias = Callable[[Pixels, Pixels], NDArray[np.bool_]]
+"""Whether points `x`, `y`, in units of the radius about the centre, y down, belong to a form."""
+
+
+def _polygon(points: list[tuple[float, float]]) -> Inside:
     """Membership in a polygon by the even-odd rule; points in units of the radius, y down."""
 
     def inside(x: Pixels, y: Pixels) -> NDArray[np.bool_]:
@@ -73,7 +78,25 @@ def _heart(x: Pixels, y: Pixels) -> NDArray[np.bool_]:
     return np.asarray((u * u + v * v - 0.9) ** 3 - 1.1 * u * u * v**3 < 0)
 
 
-SHAPES: dict[str, Callable[[Pixels, Pixels], NDArray[np.bool_]]] = {
+def _shield(x: Pixels, y: Pixels) -> NDArray[np.bool_]:
+    return np.asarray((y > -0.8) & (x**2 + (np.clip(y + 0.1, 0, None) / 1.15) ** 2 < 1))
+
+
+def _outline(inside: Inside) -> Inside:
+    """A line around the form drawn smaller. Line and hole are as wide as a latent cell, four pixels, or they blur."""
+    scale, width = 0.62, 0.55
+    angles = 2 * np.pi * np.arange(24) / 24
+    circle = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
+
+    def line(x: Pixels, y: Pixels) -> NDArray[np.bool_]:
+        x, y = x / scale, y / scale
+        near = np.any([inside(x + width * dx, y + width * dy) for dx, dy in (*circle, *circle / 2)], axis=0)
+        return np.asarray(near & ~inside(x, y))
+
+    return line
+
+
+SHAPES: dict[str, Inside] = {
     "circle": lambda x, y: x * x + y * y < 1.0,
     "square": lambda x, y: np.maximum(np.abs(x), np.abs(y)) < 0.9,
     "triangle": _polygon([(0.0, -1.05), (1.1, 0.9), (-1.1, 0.9)]),
@@ -82,6 +105,12 @@ SHAPES: dict[str, Callable[[Pixels, Pixels], NDArray[np.bool_]]] = {
     "star": _polygon(_star()),
     "heart": _heart,
 }
+OUTLINED: dict[str, Inside] = {f"outlined {name}": _outline(inside) for name, inside in SHAPES.items()}
+"""What the LoRA learns to draw: the shapes as lines, all of one size."""
+NOVEL: dict[str, Inside] = {"shield": _shield}
+"""What the textual inversion learns a word for."""
+FORMS = SHAPES | OUTLINED | NOVEL
+"""Everything that can be drawn. The demo model has seen `SHAPES` alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,15 +206,20 @@ def render(scene: Scene, samples: int = 4) -> Pixels:
 
 def coverage(thing: Thing, samples: int = 4) -> tuple[tuple[slice, slice], Pixels]:
     """How much of each pixel a thing covers (0..1), and the box of the picture that this is about."""
-    radius = RADII[thing.size]
-    cx, cy = thing.x * SIZE, thing.y * SIZE
+    return _coverage(thing.shape, thing.size, thing.x, thing.y, samples)
+
+
+@lru_cache(4096)
+def _coverage(shape: str, size: str, x: float, y: float, samples: int) -> tuple[tuple[slice, slice], Pixels]:
+    radius = RADII[size]
+    cx, cy = x * SIZE, y * SIZE
     reach = radius * 1.25 + 1
     x0, x1 = max(0, int(cx - reach)), min(SIZE, int(cx + reach) + 2)
     y0, y1 = max(0, int(cy - reach)), min(SIZE, int(cy + reach) + 2)
     offsets = _offsets(samples)
     xs = ((np.arange(x0, x1)[:, None] + offsets).ravel() - cx) / radius
     ys = ((np.arange(y0, y1)[:, None] + offsets).ravel() - cy) / radius
-    inside = SHAPES[thing.shape](*np.meshgrid(xs.astype(np.float32), ys.astype(np.float32)))
+    inside = FORMS[shape](*np.meshgrid(xs.astype(np.float32), ys.astype(np.float32)))
     cover = inside.reshape(y1 - y0, samples, x1 - x0, samples).mean(axis=(1, 3), dtype=np.float32)
     return (slice(y0, y1), slice(x0, x1)), cover
 

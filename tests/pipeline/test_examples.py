@@ -32,7 +32,7 @@ from tests.oracles import examples
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "workflows"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.json"))
-DEMO = "easel-demo.safetensors"
+DEMO = "easel-demo"  # how the names of the files that are there begin
 PLACES = ("input", "output", "latents", "temp")
 REGISTRY = load_packs(None).registry
 MODELS = {"clip": "text_encoders", "unet": "diffusion_models"}
@@ -82,7 +82,8 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """Folders with every file that the examples name."""
     base = tmp_path_factory.mktemp("examples")
     examples.write_all(base / "models")
-    (base / "models" / "checkpoints" / DEMO).hardlink_to(ROOT / "models" / "checkpoints" / DEMO)
+    for path in (ROOT / "models").glob(f"*/{DEMO}*"):
+        (base / "models" / path.parent.name / path.name).hardlink_to(path)
     (base / "input").mkdir()
     for path in (ROOT / "input").glob("example*.png"):
         with Image.open(path) as picture:
@@ -98,7 +99,7 @@ def cache() -> ResultCache:
 
 
 def named_files(name: str, prompt: dict[str, Any]) -> set[tuple[str, str]]:
-    """Folder and name of every model file that a prompt's widgets and texts name, but the demo model."""
+    """Folder and name of every model file that a prompt's widgets and texts name, but those that are there."""
     found = set()
     for node in prompt.values():
         for item in REGISTRY.specs[node["class_type"]].inputs:
@@ -106,10 +107,10 @@ def named_files(name: str, prompt: dict[str, Any]) -> set[tuple[str, str]]:
             if isinstance(widget, ChoiceWidget) and widget.files and widget.files not in PLACES:
                 if value == "taesd":
                     found |= {("vae_approx", f"taesd_{half}.safetensors") for half in ("encoder", "decoder")}
-                elif value != DEMO:
+                elif not value.startswith(DEMO):
                     found.add((MODELS.get(widget.files, widget.files), value))
             elif isinstance(value, str):
-                words = re.findall(r"embedding:(\w+)", value)
+                words = [word for word in re.findall(r"embedding:([\w-]+)", value) if not word.startswith(DEMO)]
                 found |= {("embeddings", f"{word}.safetensors") for word in words}
     return found
 

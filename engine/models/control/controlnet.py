@@ -192,7 +192,8 @@ class ControlNetUse(Control, Patch):
             def embed(part: Tensor) -> tuple[Tensor, ...]:
                 return (net.embedded(part.to(device, dtype)),)
 
-            (seen,) = for_rows(hint, call.rows, canvas, self.kept, (str(device), dtype), embed)
+            cell = net.config.downscale
+            (seen,) = for_rows(hint, call.rows, canvas, self.kept, (str(device), dtype), embed, cell=cell)
             y = None if net.config.unet.vector_channels is None or call.y is None else call.y.to(device, dtype)
             x = call.x[:, : net.config.unet.in_channels].to(device, dtype)
             outputs = net(x, call.timesteps.to(device), call.context.to(device, dtype), y, seen, model.tasks)

@@ -11,7 +11,7 @@ from engine.models.control.errors import ControlError
 from engine.tensors.resample import resize
 from engine.tensors.rows import Rows
 
-CELL = 8  # pixels of a hint for a cell of the latent, whatever the autoencoder
+CELL = 8  # pixels of a hint for a cell of the latent, of all published nets
 
 
 class Kept:
@@ -73,19 +73,20 @@ def for_rows(
     key: object,
     make: Callable[[Tensor], tuple[Tensor, ...]],
     multiple: int = 1,
+    cell: int = CELL,
 ) -> tuple[Tensor, ...]:
     """What `make` gives for the part of a hint that each row is about, `(B, ...)` each.
 
-    The hint `(N, C, H, W)` is cut about its centre to the canvas's aspect ratio, resized to `CELL` pixels a cell, and
-    cut to a part of `size` cells; its sides are then rounded up to `multiple`. Of several pictures each sample takes
-    its own. The key tells apart whatever else the result depends on.
+    The hint `(N, C, H, W)` is cut about its centre to the canvas's aspect ratio, resized to `cell` pixels a cell of the
+    latent, and cut to a part of `size` cells; its sides are then rounded up to `multiple`. Of several pictures each
+    sample takes its own. The key tells apart whatever else the result depends on.
     """
     tall, wide = size
 
     def of_part(top: int, left: int, canvas: tuple[int, int]) -> tuple[Tensor, ...]:
-        whole = resize(hint, canvas[1] * CELL, canvas[0] * CELL, "nearest-exact", "center")
-        part = whole[..., top * CELL : (top + tall) * CELL, left * CELL : (left + wide) * CELL]
-        height, width = (-(-side // multiple) * multiple for side in (tall * CELL, wide * CELL))
+        whole = resize(hint, canvas[1] * cell, canvas[0] * cell, "nearest-exact", "center")
+        part = whole[..., top * cell : (top + tall) * cell, left * cell : (left + wide) * cell]
+        height, width = (-(-side // multiple) * multiple for side in (tall * cell, wide * cell))
         if part.shape[-2:] != (height, width):
             part = resize(part, width, height, "nearest-exact")
         return make(part)

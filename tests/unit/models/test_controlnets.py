@@ -16,10 +16,12 @@ from engine.diffusion.denoiser import Denoiser
 from engine.foundation.errors import EaselError
 from engine.models.control.controlnet import TASKS, ControlModel, ControlNetModel
 from engine.models.control.errors import ControlError
+from engine.models.control.hints import Kept, for_rows
 from engine.models.control.reading import load_control
 from engine.models.detect import ArchitectureError
 from engine.models.nets.patches import Patch
 from engine.models.nets.unet import timestep_embedding
+from engine.tensors.rows import Rows
 from engine.tensors.values import Image
 from tests.oracles import control, families, sd1
 from tests.oracles.sd1 import State
@@ -240,6 +242,19 @@ def test_a_hint_of_any_size_is_cut_to_the_pictures_shape_and_resized(tmp_path: P
     assert isinstance(patch, Patch)
     own = denoiser.with_patches(patch).denoise(X, SIGMA, TOKENS)
     assert (own - estimate(denoiser, unet, through(unet, [(net, 1.0)]))).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize("cell", [2, 4, 8])
+def test_hints_have_as_many_pixels_a_cell_as_the_hint_net_halves(cell: int) -> None:
+    seen: list[Tensor] = []
+
+    def keep(part: Tensor) -> tuple[Tensor, ...]:
+        seen.append(part)
+        return (part,)
+
+    rows = Rows.whole(1, (16, 16))
+    for_rows(HINT.movedim(-1, 1)[:1], rows, (16, 16), Kept(), "", keep, cell=cell)
+    assert seen[0].shape == (1, 3, 16 * cell, 16 * cell)
 
 
 @pytest.mark.parametrize("side", [9, 15, 17])

@@ -7,10 +7,10 @@ const files = import.meta.glob<string>("../../../../workflows/*.json", { query: 
 const ORDER = [
   "text_to_image", "image_to_image", "inpaint", "outpaint", "hires_fix", "batch", "batch_seeds", "animation",
   "prompt_dialect", "regions", "masked_prompts", "prompt_schedule", "prompt_mixing", "prompt_building",
-  "textual_inversion", "two_samplers", "custom_sampling", "split_sigmas", "guidance", "attention_guidance",
+  "demo_textual_inversion", "textual_inversion", "two_samplers", "custom_sampling", "split_sigmas", "guidance", "attention_guidance",
   "perp_neg", "net_patches", "inversion", "sampler_comparison", "lcm_lora", "sdxl_turbo", "sdxl_base_refiner",
   "sdxl_lightning", "sd2_v_prediction", "inpaint_model", "depth_to_image", "instruct_edit", "unclip", "unclip_mix",
-  "vae_swap", "model_merge", "lora_extract", "lora_stack", "lora_hooks", "hypernetwork", "controlnet",
+  "vae_swap", "model_merge", "lora_extract", "demo_lora", "lora_stack", "lora_hooks", "hypernetwork", "demo_controlnet", "controlnet",
   "two_controlnets", "t2i_adapter", "ip_adapter", "style_model", "gligen", "control_hints", "hires_fix_upscaler",
   "large_pictures", "upscale_model", "upscale_x4", "picture_tools", "masks", "compositing", "invert", "xy_grid",
   "prompt_grid", "subgraphs", "named_links", "bypass_and_mute", "latent_files", "api_websocket",
