@@ -35,8 +35,8 @@ def load_lora(
         return model, clip
     file = read_adapter(ctx.file("loras", lora_name))
     with contextlib.ExitStack() as leases:
-        unet = leases.enter_context(model.net.lease())
-        towers = [(leases.enter_context(part.net.lease()), part.changed) for part in clip.towers]
+        unet = leases.enter_context(model.net.look())
+        towers = [(leases.enter_context(part.net.look()), part.changed) for part in clip.towers]
         for_model = model.changed.fit(file, unet)
         for_clip = [changed.fit(file, tower) for tower, changed in towers]
         left = unmatched(file, [unet], [(tower, changed.tower) for tower, changed in towers])
@@ -57,7 +57,7 @@ def load_lora_model_only(
     if strength_model == 0:
         return model
     file = read_adapter(ctx.file("loras", lora_name))
-    with model.net.lease() as unet:
+    with model.net.look() as unet:
         for_model = model.changed.fit(file, unet)
         left = [stem for stem in unmatched(file, (unet,)) if not for_text(stem)]
     if not for_model.changes:
@@ -98,7 +98,7 @@ def load_hypernetwork(
     if strength == 0:
         return model
     found = read_hypernetwork(ctx.file("hypernetworks", hypernetwork_name))
-    with model.net.lease() as unet:
+    with model.net.look() as unet:
         widths = attention_widths(unet)
     if not widths & found.branches.keys():
         raise HypernetworkError(

@@ -10,6 +10,12 @@ from engine.foundation.settings import Settings, settings_under
 from engine.foundation.units import parse_bytes
 
 ROOT = Path(__file__).resolve().parents[2]
+_POLICIES = {
+    "high": "keep models on the device as long as they fit",
+    "normal": "plan what stays there (the default)",
+    "low": "use half of its memory for weights at the most",
+    "none": "keep no weights there: all go through a small window",
+}
 
 
 def parse(argv: list[str]) -> tuple[str, argparse.Namespace, Settings]:
@@ -19,7 +25,9 @@ def parse(argv: list[str]) -> tuple[str, argparse.Namespace, Settings]:
     """
     if not argv or (argv[0].startswith("-") and argv[0] not in ("-h", "--help")):
         argv = ["serve", *argv]
-    options = _parser().parse_args(argv)
+    parser = _parser()
+    options = parser.parse_args(argv)
+    _refuse_contradictions(parser, options)
     return options.command, options, _settings(options)
 
 
@@ -78,7 +86,18 @@ def _command(
         help="more model folders, in the community's YAML (may be given several times)",
     )
     places.add_argument("--device", metavar="NAME", help="cpu, cuda, cuda:1, ... (default: the best there is)")
-    places.add_argument("--cpu", action="store_const", const="cpu", dest="device", help="the same as --device cpu")
+    places.add_argument("--cpu", action="store_true", help="the same as --device cpu")
+    memory = parser.add_argument_group("memory of the device")
+    memory.add_argument(
+        "--vram-budget", type=_bytes, metavar="BYTES", help="how much of the device's memory may be used, such as 4G"
+    )
+    memory.add_argument(
+        "--reserve-vram", type=_gibibytes, metavar="GIB", help="how much of it to leave to others, such as 0.6 or 600M"
+    )
+    policies = memory.add_mutually_exclusive_group()
+    for policy, summary in _POLICIES.items():
+        name = f"--{'no' if policy == 'none' else policy}vram"
+        policies.add_argument(name, action="store_const", const=policy, dest="vram_policy", help=summary)
     places.add_argument("--cache-memory", type=_bytes, metavar="BYTES", help="budget of the result cache, such as 2G")
     places.add_argument("--disable-all-custom-nodes", action="store_true", help="load the built-in nodes only")
     return parser
@@ -141,10 +160,40 @@ def _settings(options: argparse.Namespace) -> Settings:
         settings,
         **{name: path.absolute() for name, path in given.items() if path is not None},
         extra_model_paths=tuple(path.absolute() for path in options.extra_model_paths_config),
-        device=options.device,
+        device="cpu" if options.cpu else options.device,
+        vram_budget=options.vram_budget,
+        reserve_vram=options.reserve_vram or 0,
+        vram_policy=options.vram_policy,
         cache_bytes=settings.cache_bytes if options.cache_memory is None else options.cache_memory,
         custom_nodes=not options.disable_all_custom_nodes,
     )
+
+
+def _refuse_contradictions(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    """End with a usage error that names both flags."""
+    device = options.device or ""
+    if options.cpu and device not in ("", "cpu"):
+        parser.error(f"--cpu contradicts --device {device}")
+    where = "--cpu" if options.cpu else f"--device {device}"
+    asked = {
+        "--vram-budget": options.vram_budget is not None,
+        "--reserve-vram": options.reserve_vram is not None,
+        f"--{'no' if options.vram_policy == 'none' else options.vram_policy}vram": options.vram_policy is not None,
+    }
+    wrong = [name for name, given in asked.items() if given]
+    if (options.cpu or device == "cpu") and wrong:
+        parser.error(f"{where} contradicts {' and '.join(wrong)}: the CPU has no memory of its own")
+    budget, reserve = options.vram_budget, options.reserve_vram
+    if budget is not None and reserve is not None and reserve >= budget:
+        parser.error("--reserve-vram contradicts --vram-budget: it leaves nothing of it")
+
+
+def _gibibytes(text: str) -> int:
+    """Bytes of an amount whose plain number is GiB, as people know the flag."""
+    try:
+        return int(float(text) * 2**30)
+    except ValueError:
+        return _bytes(text)
 
 
 def _positive(text: str) -> int:

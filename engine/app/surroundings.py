@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 
 from engine.foundation.settings import Settings
+from engine.memory.device import SIMULATED, SIMULATED_BYTES, Device, open_device
+from engine.memory.room import Room
 from engine.node.context import Place
 from engine.store.artifacts import Artifact, ArtifactStore
 from engine.store.folders import Folders, folders
-from engine.tensors.devices import choose
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +28,11 @@ class Surroundings:
     folders: Folders
     artifacts: ArtifactStore
     metadata: Mapping[str, str] = field(default_factory=dict)
+    room: Room | None = None
+
+    def working(self) -> AbstractContextManager[None]:
+        """A block in which nets share the memory of the device by plan, where there is one."""
+        return nullcontext() if self.room is None else self.room.entered()
 
     def files(self, kind: str) -> Sequence[str]:
         """The names of the files of a kind."""
@@ -44,4 +54,17 @@ class Surroundings:
 def surroundings(settings: Settings) -> Surroundings:
     """The surroundings that `settings` describe. Raises `DeviceError` or `FolderError`."""
     store = ArtifactStore({"output": settings.output, "temp": settings.temp})
-    return Surroundings(choose(settings.device), folders(settings), store)
+    device = open_device(settings.device, settings.vram_budget or SIMULATED_BYTES)
+    return Surroundings(device.place, folders(settings), store, room=_room(device, settings))
+
+
+def _room(device: Device, settings: Settings) -> Room | None:
+    """Where memory is planned: on the simulated device, and where it is asked for on others with memory of their own.
+
+    Without a wish of the user accelerators do as they always did, until plans were measured on them.
+    """
+    asked = settings.vram_budget is not None or settings.reserve_vram or settings.vram_policy is not None
+    if not device.can.own_memory or not (asked or device.kind == SIMULATED):
+        return None
+    policy = settings.vram_policy or "normal"
+    return Room(device, settings.vram_budget, reserve=settings.reserve_vram, policy=policy, note=_log.warning)

@@ -21,6 +21,7 @@ from engine.diffusion.parameterisation import LogClock, NoiseLevels, continuous,
 from engine.diffusion.predictions import EPSILON, VELOCITY, Parameterisation, Preconditioned
 from engine.memory.budget import UNLIMITED, CallBudget
 from engine.memory.handle import ModelHandle
+from engine.memory.room import Given, Work
 from engine.models.adapters.adapter import Adapter, Stack
 from engine.models.adapters.applying import ChangedWeights, FileStack
 from engine.models.checkpoint import Checkpoint, Prediction
@@ -109,28 +110,51 @@ class Denoiser:
         """
         time = self.levels.timestep(sigma)
         timesteps = torch.full((len(x),), float(time))
-        with self.net.lease() as net, self.changed.applied(net, self.adapters, self.hooked):
-            device, dtype = self.net.device, self.net.dtype
-            entering = self.prediction.entering(x, sigma).to(device, dtype)
-            if channels is not None:
-                entering = torch.cat([entering, channels.to(device, dtype)], dim=1)
-            if isinstance(net, UNet):
-                check_inputs(net.config, tokens, entering)
-            inputs = [entering, timesteps.to(device), tokens.to(device, dtype)]
-            if vector is not None:
-                inputs.append(vector.to(device, dtype) if vector.is_floating_point() else vector.to(device))
-            options: dict[str, Any] = {}
-            if self.patches:
-                options = {"patches": self.patches, "sigma": sigma, "rows": rows}
-            if self.embedded_scale is not None:
-                options["guidance"] = torch.full((len(x),), self.embedded_scale, device=device)
-            predicted: Tensor = self.budget.called(net, inputs, self._row_bytes, options).to(x)
+        device, dtype = self.net.device, self.net.dtype
+        entering = self.prediction.entering(x, sigma).to(device, dtype)
+        if channels is not None:
+            entering = torch.cat([entering, channels.to(device, dtype)], dim=1)
+        with self.net.look() as resting:
+            if isinstance(resting, UNet):
+                check_inputs(resting.config, tokens, entering)
+        inputs = [entering, timesteps.to(device), tokens.to(device, dtype)]
+        if vector is not None:
+            inputs.append(vector.to(device, dtype) if vector.is_floating_point() else vector.to(device))
+        options: dict[str, Any] = {}
+        if self.patches:
+            options = {"patches": self.patches, "sigma": sigma, "rows": rows}
+        if self.embedded_scale is not None:
+            options["guidance"] = torch.full((len(x),), self.embedded_scale, device=device)
+
+        def called(net: UNet, given: Given) -> Tensor:
+            with self.changed.applied(net, self.adapters, self.hooked):
+                return given.within(self.budget).called(net, inputs, self._row_bytes, options).to(x)
+
+        predicted = self.net.run(lambda: self._work(inputs), called)
         return self.prediction.denoised(x, predicted, sigma, time)
 
     def _row_bytes(self, net: UNet, inputs: Sequence[Tensor]) -> int:
         """Bytes of one row of `inputs` on its way through the net, and of what patches keep for it."""
-        kept = sum(patch.row_numbers(net, inputs[0]) for patch in self.patches)
-        return row_bytes(net, inputs) + kept * inputs[0].itemsize
+        return row_bytes(net, inputs) + self._kept(net, inputs)
+
+    def _kept(self, net: UNet, inputs: Sequence[Tensor]) -> int:
+        """Bytes that patches keep for one row of `inputs`."""
+        return sum(patch.row_numbers(net, inputs[0]) for patch in self.patches) * inputs[0].itemsize
+
+    def _work(self, inputs: Sequence[Tensor]) -> Work:
+        """One call of the net, for the planner, which asks about one row of it, and never calls patches."""
+        scale = {} if self.embedded_scale is None else {"guidance": torch.full((1,), self.embedded_scale)}
+        with self.net.look() as net:
+            kept = self._kept(net, inputs)
+        return Work(
+            (*((tuple(tensor.shape[1:]), tensor.dtype) for tensor in inputs), kept, *map(type, self.patches)),
+            lambda net, *row: net(*row, **{name: value.to(row[0].device) for name, value in scale.items()}),
+            tuple(tensor[:1] for tensor in inputs),
+            len(inputs[0]),
+            row_bytes=kept,
+            changed=self.net.nbytes if self.hooked else self.changed.bytes_on(self.net.weights(), self.adapters),
+            beside=self.changed,
+        )
 
 
 def denoiser_of(checkpoint: Checkpoint) -> Denoiser:
@@ -146,7 +170,7 @@ def denoiser_of(checkpoint: Checkpoint) -> Denoiser:
         deviation=tuple(map(float, deviation)),
     )
     levels = continuous(*EDM_SIGMAS, LogClock()) if checkpoint.prediction == "edm" else scaled_linear(*family.betas)
-    with checkpoint.unet.lease() as net:
+    with checkpoint.unet.look() as net:
         config = net.config
     return Denoiser(
         checkpoint.unet,

@@ -5,14 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 DEFAULT_CACHE_BYTES = 2 * 2**30
+
+VramPolicy: TypeAlias = Literal["high", "normal", "low", "none"]
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Folders, device and budgets of a process. Every path is absolute."""
+    """Folders, device and budgets of a process. Every path is absolute.
+
+    `vram_budget` bytes of the device may be used (None: what is free) less `reserve_vram` for others; `vram_policy`
+    says how eagerly nets stay there.
+    """
 
     base: Path
     output: Path
@@ -22,6 +28,9 @@ class Settings:
     extra_model_paths: tuple[Path, ...] = ()
     device: str | None = None
     cache_bytes: int = DEFAULT_CACHE_BYTES
+    vram_budget: int | None = None
+    reserve_vram: int = 0
+    vram_policy: VramPolicy | None = None
     custom_nodes: bool = True
 
     @property

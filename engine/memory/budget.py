@@ -17,18 +17,21 @@ RowBytes: TypeAlias = Callable[[Net, Sequence[Tensor]], int]
 
 @dataclass(frozen=True, slots=True)
 class CallBudget:
-    """Bytes that the activations of one call of a net may take up; None is without bounds."""
+    """Bytes that the activations of one call of a net may take up, and most rows it may have; None: without bounds."""
 
     available: int | None = None
+    most: int | None = None
 
     def rows(self, count: int, row_bytes: int) -> int:
         """Rows a call, so that `count` rows of `row_bytes` each take as few calls as there may be, about even ones.
 
         One at the least: a row that is too large for the budget is no smaller in any other way.
         """
-        if self.available is None or count <= 1:
+        most = max(1, count if self.most is None else min(count, self.most))
+        if self.available is not None:
+            most = max(1, min(most, self.available // max(1, row_bytes)))
+        if count <= most:
             return max(1, count)
-        most = max(1, self.available // max(1, row_bytes))
         calls = -(-count // most)
         return -(-count // calls)
 
@@ -40,7 +43,7 @@ class CallBudget:
         Options that are tensors or `Rows` have `B` rows too; others are for all.
         """
         count = len(inputs[0])
-        rows = count if self.available is None else self.rows(count, row_bytes(net, inputs))
+        rows = self.rows(count, 0 if self.available is None else row_bytes(net, inputs))
         answers: list[Tensor] = []
         for start in range(0, count, rows):
             part = slice(start, start + rows)

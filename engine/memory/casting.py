@@ -27,6 +27,12 @@ class Casting:
         self._kept: dict[tuple[nn.Module, str], tuple[Tensor, Tensor]] = {}
         self._scratch = torch.empty(0, dtype=dtype)
 
+    def keep_nothing(self) -> None:
+        """Have no more memory than a layer needs while it works: where bytes are planned, none are kept beside."""
+        self._keep = False
+        self._kept.clear()
+        self._scratch = torch.empty(0, dtype=self.dtype)
+
     def of(self, layer: nn.Module) -> dict[str, Any]:
         """The parameters of `layer` in `dtype`: what was kept, or memory that the next layer will have, too."""
         own = layer._parameters
@@ -75,6 +81,13 @@ def compute_in(net: nn.Module, dtype: torch.dtype) -> None:
             for tensor in (*module.parameters(recurse=False), *module.buffers(recurse=False)):
                 if tensor.is_floating_point():
                     tensor.data = tensor.data.to(dtype)
+
+
+def keep_nothing(net: nn.Module) -> None:
+    """Let `net` keep nothing that it widened, from now on."""
+    casting = getattr(net, "casting", None)
+    if isinstance(casting, Casting):
+        casting.keep_nothing()
 
 
 def computes_in(net: nn.Module) -> torch.dtype:

@@ -11,9 +11,15 @@ from torch import Tensor
 
 from engine.foundation.errors import EaselError
 from engine.memory.handle import ModelHandle
+from engine.memory.room import Given, Work
 from engine.models.nets.autoencoder import Autoencoder
 from engine.models.nets.tiny_autoencoder import PixelSpace, TinyAutoencoder
+from engine.tensors.tiles import Tiling, tiled
 from engine.tensors.values import Image
+
+TILES = (64, 48, 32, 16, 8)  # cells along a side that pictures may be cut to where they do not fit in one piece
+OVERLAP = 4  # neighbours share a fourth of a side
+TILED_WORK = 16 / 9  # times the work, as each tile brings three fourths of a side
 
 Net: TypeAlias = Autoencoder | TinyAutoencoder | PixelSpace
 
@@ -47,10 +53,20 @@ class Vae:
         """
         pixels = self.crop(pixels)[..., :3]
 
-        def encoded(net: Net) -> Tensor:
-            return torch.cat([net.encode(self._placed(row[None].movedim(-1, 1)) * 2 - 1)[0] for row in pixels])
+        def encoded(net: Net, given: Given) -> Tensor:
+            cut = None if given.tile is None else Tiling(given.tile, given.tile // OVERLAP, factor_in=self.downscale)
+            return torch.cat([self._encoded(net, row[None].movedim(-1, 1), cut) for row in pixels])
 
-        return self._finite(encoded)
+        def work() -> Work:
+            rows, columns = (side // self.downscale for side in pixels.shape[1:3])
+
+            def row(height: int, width: int) -> tuple[Tensor]:
+                shape = 1, 3, height * self.downscale, width * self.downscale
+                return (torch.empty(shape, dtype=self.net.dtype, device="meta"),)
+
+            return self._work("encode", lambda net, x: net.encode(x * 2 - 1)[0], rows, columns, row)
+
+        return self._finite(work, encoded)
 
     def decode(self, samples: Tensor) -> Image:
         """Pictures `(B, h * f, w * f, 3)` in 0..1 of latents `(B, C, h, w)`.
@@ -65,10 +81,17 @@ class Vae:
                 hint="Use the VAE that belongs to the checkpoint.",
             )
 
-        def decoded(net: Net) -> Tensor:
-            return torch.cat([net.decode(self._placed(sample[None])) for sample in samples])
+        def decoded(net: Net, given: Given) -> Tensor:
+            cut = None if given.tile is None else Tiling(given.tile, given.tile // OVERLAP, factor_out=self.downscale)
+            return torch.cat([self._decoded(net, sample[None], cut) for sample in samples])
 
-        pixels = self._finite(decoded, sound=bool(samples.isfinite().all())).movedim(1, -1)
+        def work() -> Work:
+            def row(height: int, width: int) -> tuple[Tensor]:
+                return (torch.empty(1, self.latent_channels, height, width, dtype=self.net.dtype, device="meta"),)
+
+            return self._work("decode", lambda net, z: net.decode(z), samples.shape[2], samples.shape[3], row)
+
+        pixels = self._finite(work, decoded, sound=bool(samples.isfinite().all())).movedim(1, -1)
         if not pixels.isfinite().all():
             raise VaeError(
                 "the decoded picture is not a number",
@@ -89,18 +112,43 @@ class Vae:
         top, left = (pixels.shape[1] - height) // 2, (pixels.shape[2] - width) // 2
         return pixels[:, top : top + height, left : left + width]
 
-    def _finite(self, compute: Callable[[Net], Tensor], *, sound: bool = True) -> Tensor:
+    def _encoded(self, net: Net, planes: Tensor, cut: Tiling | None) -> Tensor:
+        """The latent `(1, C, h, w)` of one picture `(1, 3, H, W)`, whole or in tiles put together on the CPU."""
+        if cut is None:
+            return net.encode(self._placed(planes) * 2 - 1)[0].float().cpu()
+        return tiled(planes, cut, lambda part: net.encode(self._placed(part) * 2 - 1)[0].float().cpu())
+
+    def _decoded(self, net: Net, sample: Tensor, cut: Tiling | None) -> Tensor:
+        """The picture of one latent, whole or in tiles that are put together on the CPU."""
+        if cut is None:
+            return net.decode(self._placed(sample)).float().cpu()
+        return tiled(sample, cut, lambda part: net.decode(self._placed(part)).float().cpu())
+
+    def _work(
+        self,
+        name: str,
+        compute: Callable[..., Tensor],
+        rows: int,
+        columns: int,
+        row: Callable[[int, int], tuple[Tensor]],
+    ) -> Work:
+        """One picture of `rows` x `columns` cells, for the planner, and its tiles; `row` makes an input of a size."""
+        sides = [side for side in TILES if side < max(rows, columns)]
+        tiles = tuple((side, TILED_WORK, row(min(side, rows), min(side, columns))) for side in sides)
+        return Work((name, rows, columns), compute, row(rows, columns), tiles=tiles)
+
+    def _finite(
+        self, work: Callable[[], Work], compute: Callable[[Net, Given], Tensor], *, sound: bool = True
+    ) -> Tensor:
         """What `compute` makes with the net, float32 on the CPU.
 
         SDXL's autoencoder overflows in float16 (activations above 65504): where a `sound` input gives what is no
         number, the weights are widened, once and for all, and the work is done again.
         """
-        with self.net.lease() as net:
-            result = compute(net).float().cpu()
+        result = self.net.run(work, compute)
         if sound and self.net.dtype == torch.float16 and not result.isfinite().all():
             self.net.widen()
-            with self.net.lease() as net:
-                result = compute(net).float().cpu()
+            result = self.net.run(work, compute)
         return result
 
     def _placed(self, tensor: Tensor) -> Tensor:

@@ -30,7 +30,7 @@ def run(options: argparse.Namespace, settings: Settings) -> int:
         current = documents.with_seeds_moved(document, specs, turn)
         graph = checked(documents.typed(current, specs, around.folders), definitions)
         names = {node.id: node.title or node.spec.display_name for node in graph.nodes.values()}
-        with shown(names, quiet=options.quiet) as sink:
+        with shown(names, quiet=options.quiet) as sink, around.working():
             result = execute(graph, definitions, replace(around, metadata=current.metadata()), cache=cache, sink=sink)
         if result.error is not None:
             raise result.error

@@ -33,12 +33,19 @@ class Report:
         self._clean = clean
         self._send = send
         self._began: dict[NodeId, float] = {}
+        self._now: NodeId | None = None
+
+    def note(self, text: str) -> None:
+        """Something the user should know about the node that runs."""
+        if self._now is not None:
+            self._tell(told.Warned(self._now, self._clean(text)))
 
     def __call__(self, event: events.Event) -> None:
         match event:
             case events.NodesCached(nodes):
                 self._tell(told.Started(nodes))
             case events.NodeStarted(node):
+                self._now = node
                 if node not in self._began:  # an expansion's nodes are all seen as the one they came from
                     self._began[node] = time.monotonic()
                     self._tell(told.NodeStarted(node, self._types[node]))
@@ -57,7 +64,7 @@ class Report:
             case events.NodeBlocked(node, message):
                 self._tell(told.Blocked(node, self._clean(message)))
             case events.NodeFailed(node, node_type, kind, message, inputs):
-                fault: Any = "oom" if kind == "OutOfMemoryError" else "user"
+                fault: Any = "oom" if kind in ("OutOfMemoryError", "NoRoomError") else "user"
                 shown = {name: self._clean(value) for name, value in inputs.items()}
                 self.failure = told.Failed(fault, self._clean(message), kind, node, node_type, shown)
 

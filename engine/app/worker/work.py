@@ -31,6 +31,7 @@ from engine.graph.build import build
 from engine.graph.graph import NodeId, TypedGraph
 from engine.graph.spec import NodeSpec
 from engine.jobs.events import Done, Event, Failed, Stopped
+from engine.memory.device import SIMULATED
 from engine.models.preview import Method
 from engine.node.definition import NodeDefinition
 from engine.runtime.cancellation import CancelToken
@@ -104,6 +105,13 @@ class Worker:
     def memory(self) -> dict[str, int]:
         """Bytes by name: of this process, of its results, and of the device."""
         figures = {"rss": psutil.Process().memory_info().rss, "cache": self._cache.nbytes, "cached": len(self._cache)}
+        room = self._around.room
+        if room is not None:
+            figures |= {f"ledger_{use}": nbytes for use, nbytes in room.ledger.figures().items()}
+            figures["out_of_memory"] = room.out_of_memory
+            if room.device.kind == SIMULATED:
+                there = room.device.figures()
+                return figures | {"device_total": there.total, "device_free": there.free}
         if not self._loaded.is_set() or self._around.device.type != "cuda":
             machine = psutil.virtual_memory()
             return figures | {"device_total": machine.total, "device_free": machine.available}
@@ -137,14 +145,18 @@ class Worker:
             return Failed("invalid", scrub(str(error)), type(error).__name__, code=error.code)
         self._previews.begin(extra.get("preview_method"))
         report = Report(graph, self._link.tell, self._previews.show, scrub, self._link.picture)
-        result = run(
-            graph,
-            self._definitions,
-            self._services(key, prompt.decode(), extra),
-            cache=self._cache,
-            sink=report,
-            cancel=self._tokens[key],
-        )
+        room = self._around.room
+        if room is not None:
+            room.note = report.note
+        with self._around.working():
+            result = run(
+                graph,
+                self._definitions,
+                self._services(key, prompt.decode(), extra),
+                cache=self._cache,
+                sink=report,
+                cancel=self._tokens[key],
+            )
         if result.cancelled:
             return Stopped()
         if result.error is not None:
@@ -168,6 +180,8 @@ class Worker:
     def _free(self) -> None:
         self._cache.clear()
         gc.collect()
+        if self._around.room is not None:
+            self._around.room.clear()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
 

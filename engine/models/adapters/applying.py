@@ -7,7 +7,7 @@ afterwards it has its own again, the very same objects. Changed weights are kept
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TypeAlias
 from weakref import WeakSet, WeakValueDictionary, finalize, ref
@@ -55,6 +55,15 @@ class ChangedWeights:
     def tower(self) -> Tower:
         """Which of a family's text towers the net is."""
         return self._tower
+
+    def clear(self) -> None:
+        """Keep no changed weights, to make room; they are computed anew when they are wanted."""
+        self._kept.clear()
+
+    def bytes_on(self, weights: Mapping[str, nn.Parameter], stack: Stack) -> int:
+        """Bytes of those of a net's `weights` that `stack` changes, and of what is kept besides."""
+        wanted = steps_of(stack)
+        return max(self.nbytes, sum(weights[name].nbytes for name in wanted if name in weights))
 
     def anew(self) -> ChangedWeights:
         """One for the same net that holds nothing yet."""

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from engine.memory.handle import ModelHandle
+from engine.memory.room import Given, Work
 from engine.models.adapters.adapter import Adapter, Stack
 from engine.models.adapters.applying import ChangedWeights, FileStack
 from engine.models.adapters.hooks import Hooks, text_stacks
@@ -153,7 +154,7 @@ class TextEncoder:
 
     def vectors(self, name: str) -> Tensor:
         """The vectors `(n, D)` of a textual inversion. Raises `EmbeddingError`."""
-        with self.net.lease() as net:
+        with self.net.look() as net:
             width = tower_width(net)
         return vectors_for(name, self.embeddings(name), width)
 
@@ -170,10 +171,25 @@ class TextEncoder:
                 else:
                     ids[row, place] = token
             ids[row, len(tokens) + 1] = self.recipe.end
-        with self.net.lease() as net, self.changed.applied(net, self.adapters, self.hooked):
-            inputs = (ids.to(self.net.device), vectors, self.last_layer, self.attention)
-            states, pooled = tower_states(net, *inputs, self.recipe)
-        return states.float().cpu(), pooled.float().cpu()
+
+        def read(net: Tower, _given: Given) -> tuple[Tensor, Tensor]:
+            with self.changed.applied(net, self.adapters, self.hooked):
+                inputs = (ids.to(self.net.device), vectors, self.last_layer, self.attention)
+                states, pooled = tower_states(net, *inputs, self.recipe)
+            return states.float().cpu(), pooled.float().cpu()
+
+        def work() -> Work:
+            changed = self.net.nbytes if self.hooked else self.changed.bytes_on(self.net.weights(), self.adapters)
+            return Work(
+                (tuple(ids.shape), self.last_layer),
+                lambda net, ids: tower_states(net, ids, {}, self.last_layer, self.attention, self.recipe),
+                (ids,),
+                once=True,
+                changed=changed,
+                beside=self.changed,
+            )
+
+        return self.net.run(work, read)
 
 
 def token_weights(laid: Sequence[Sequence[Weighted[Token]]], length: int = 77) -> Tensor:

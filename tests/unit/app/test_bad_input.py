@@ -331,7 +331,7 @@ def test_an_unknown_device_lists_those_there_are(place: Place) -> None:
     (place.models / "model.safetensors").symlink_to(DEMO)
     status = main(["run", str(place.write(PROMPT)), "--base-directory", str(place.base), "--device", "abacus"])
     assert status == 2
-    assert "expected cpu, got abacus" in place.capsys.readouterr().err
+    assert "cpu or simulated, got abacus" in place.capsys.readouterr().err
 
 
 def test_a_change_of_an_unknown_node_lists_the_nodes(place: Place) -> None:

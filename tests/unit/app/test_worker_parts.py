@@ -17,6 +17,7 @@ from engine.app.worker.link import Link
 from engine.app.worker.previews import Previews
 from engine.app.worker.report import Report, output_of
 from engine.app.worker.scrub import scrub_of
+from engine.app.worker.work import Worker
 from engine.foundation.settings import settings_under
 from engine.jobs import events as told
 from engine.jobs import frames
@@ -216,3 +217,23 @@ def test_a_preview_that_fails_hurts_nobody(tmp_path: Path) -> None:
         threading.Event().wait(0.01)
     previews.show("1", Preview(cast(Any, 1)))
     assert made.wait(30)
+
+
+def test_notes_are_about_the_node_that_runs() -> None:
+    heard: list[told.Event] = []
+    node = SimpleNamespace(id="1", spec=SimpleNamespace(id="KSampler"))
+    report = Report(cast(Any, SimpleNamespace(nodes={"1": node})), heard.append, lambda *_: None, str.upper)
+    report.note("nobody runs")
+    report(events.NodeStarted(cast(Any, "1")))
+    report.note("done again")
+    assert heard[1:] == [told.Warned("1", "DONE AGAIN")]
+
+
+def test_a_worker_tells_the_books_of_its_device(tmp_path: Path) -> None:
+    settings = replace(settings_under(tmp_path), device="simulated", vram_budget=2**20, reserve_vram=2**10)
+    figures = Worker(settings, "none", link_to(Pipe())).memory()
+    assert (figures["device_total"], figures["device_free"]) == (2**20, 2**20)
+    assert figures["ledger_limit"] == 2**20 - 2**10
+    assert {f"ledger_{use}" for use in ("weights", "staging", "activations", "outputs")} <= figures.keys()
+    plain = Worker(replace(settings, device="cpu"), "none", link_to(Pipe())).memory()
+    assert not any(name.startswith("ledger") for name in plain)

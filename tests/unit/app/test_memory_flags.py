@@ -1,0 +1,62 @@
+"""Flags about memory: read as people know them, contradictions named, and kept to by a run."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from engine.app.arguments import parse
+from engine.app.surroundings import surroundings
+from engine.foundation.settings import Settings, settings_from_json, settings_to_json
+
+
+def settings(*argv: str) -> Settings:
+    return parse(["nodes", *argv])[2]
+
+
+def test_amounts_and_policies_are_read() -> None:
+    given = settings("--vram-budget", "4G", "--reserve-vram", "0.5", "--lowvram")
+    assert (given.vram_budget, given.reserve_vram, given.vram_policy) == (4 * 2**30, 2**29, "low")
+    assert settings("--reserve-vram", "600M").reserve_vram == 600 * 2**20
+    assert [settings(f"--{name}vram").vram_policy for name in ("high", "normal", "no")] == ["high", "normal", "none"]
+    assert settings("--cpu").device == "cpu"
+    plain = settings()
+    assert (plain.vram_budget, plain.reserve_vram, plain.vram_policy, plain.device) == (None, 0, None, None)
+
+
+def test_a_worker_is_given_them() -> None:
+    given = settings("--vram-budget", "4G", "--novram")
+    assert settings_from_json(json.loads(json.dumps(settings_to_json(given)))) == given
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--lowvram", "--highvram"], "--highvram: not allowed with argument --lowvram"),
+        (["--cpu", "--device", "cuda"], "--cpu contradicts --device cuda"),
+        (["--cpu", "--vram-budget", "4G"], "--cpu contradicts --vram-budget"),
+        (
+            ["--device", "cpu", "--novram", "--reserve-vram", "1"],
+            "--device cpu contradicts --reserve-vram and --novram",
+        ),
+        (["--vram-budget", "1G", "--reserve-vram", "1"], "--reserve-vram contradicts --vram-budget"),
+        (["--vram-budget", "lots"], "expected an amount such as 4G"),
+        (["--reserve-vram", "some"], "expected an amount such as 4G"),
+    ],
+)
+def test_contradictions_are_named(flags: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        settings(*flags)
+    assert ended.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_there_is_a_room_where_memory_is_to_be_planned(tmp_path: Path) -> None:
+    plain = replace(settings("--base-directory", str(tmp_path)), device="cpu")
+    assert surroundings(plain).room is None
+    there = surroundings(replace(plain, device="simulated", vram_budget=2**20, reserve_vram=2**18)).room
+    assert there is not None
+    assert (there.ledger.limit, there.device.figures().total) == (2**20 - 2**18, 2**20)
