@@ -208,7 +208,5 @@ def test_a_failing_allocation_costs_a_repeat_and_nothing_else(models: Models, ex
 
 @pytest.mark.long
 @pytest.mark.parametrize("limit", [500 * MIB, 30 * MIB])
-def test_every_failing_allocation_costs_a_repeat_and_nothing_else(
-    models: Models, expected: Tensor, limit: int
-) -> None:
+def test_every_failing_allocation_costs_a_repeat_and_nothing_else(models: Models, expected: Tensor, limit: int) -> None:
     run_with_failures(models, expected, limit, 1)
