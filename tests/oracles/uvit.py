@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
 
 State = dict[str, Tensor]
+Shapes = dict[str, tuple[int, ...]]
 WORDS = 77
 
 
-def uvit_state(
+def uvit_state(seed: int = 0, **options: Any) -> State:
+    """The tensors of a net, see `uvit_shapes`."""
+    return _random(uvit_shapes(**options), seed)
+
+
+def uvit_shapes(
     width: int = 128,
     depth: int = 2,
     side: int = 4,
@@ -20,14 +27,13 @@ def uvit_state(
     *,
     time_layers: bool = False,
     plain: bool = False,
-    seed: int = 0,
-) -> State:
+) -> Shapes:
     """For latents of 4 channels and `2 * side` cells; `depth` is that of each half.
 
     A `plain` one has no long skips and no convolution at the end, and its attention has biases.
     """
     extras = 1 + (1 if classes else 0) + (WORDS if context else 0)
-    shapes: dict[str, tuple[int, ...]] = {
+    shapes: Shapes = {
         "pos_embed": (1, extras + side**2, width),
         **_layer("patch_embed.proj", (width, 4, 2, 2)),
         **_layer("norm", (width,)),
@@ -49,14 +55,14 @@ def uvit_state(
         shapes |= _layer(f"{block}.mlp.fc1", (4 * width, width)) | _layer(f"{block}.mlp.fc2", (width, 4 * width))
         if block.startswith("out") and not plain:
             shapes |= _layer(f"{block}.skip_linear", (width, 2 * width))
-    return _random(shapes, seed)
+    return shapes
 
 
-def _layer(name: str, shape: tuple[int, ...], *, bias: bool = True) -> dict[str, tuple[int, ...]]:
+def _layer(name: str, shape: tuple[int, ...], *, bias: bool = True) -> Shapes:
     return {f"{name}.weight": shape, **({f"{name}.bias": shape[:1]} if bias else {})}
 
 
-def _random(shapes: dict[str, tuple[int, ...]], seed: int) -> State:
+def _random(shapes: Shapes, seed: int) -> State:
     generator = torch.Generator().manual_seed(seed)
     state = {}
     for name, shape in shapes.items():
