@@ -22,8 +22,10 @@ RESIDUAL_MAPS = 7
 def row_bytes(net: UNet | DiT | PixArt | UViT, inputs: Sequence[Tensor]) -> int:
     """Bytes of one row of `inputs` on its way through `net`: latents, timesteps, tokens and what else it takes."""
     x, _, tokens, *_ = inputs
-    estimate = activations if isinstance(net.config, UNetConfig) else transformer_activations
-    return estimate(net.config, x.shape[-2], x.shape[-1], tokens.shape[1]) * x.itemsize
+    config, sizes = net.config, (x.shape[-2], x.shape[-1], tokens.shape[1])
+    if isinstance(config, UNetConfig):
+        return activations(config, *sizes) * x.itemsize
+    return transformer_activations(config, *sizes) * x.itemsize
 
 
 def activations(config: UNetConfig, height: int, width: int, tokens: int) -> int:
@@ -47,7 +49,7 @@ def activations(config: UNetConfig, height: int, width: int, tokens: int) -> int
 
 
 def transformer_activations(config: DiTConfig | PixArtConfig | UViTConfig, height: int, width: int, words: int) -> int:
-    """The same for a transformer: a feed-forward has its block's tokens, its own, their norm, and twice its hidden layer.
+    """The same for a transformer: tokens before a block and in it, their norm, and its hidden layer twice.
 
     A U-ViT keeps what comes out of each block of its first half; PixArt has its words, and their keys and values.
     """
