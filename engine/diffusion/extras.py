@@ -1,13 +1,14 @@
 """What the nets of single families take besides noisy latents and tokens: a vector, and more channels of the latent.
 
 Sources: Podell et al. 2023, section 2.2 (sizes), Rombach et al. 2022 and the published configurations (inpainting,
-depth, x4), Brooks et al. 2023, section 3.2 (edits), Ramesh et al. 2022, section 2.1 (unCLIP).
+depth, x4), Brooks et al. 2023, section 3.2 (edits), Ramesh et al. 2022, section 2.1 (unCLIP), Peebles and Xie 2022
+(classes), Chen et al. 2023, appendix (PixArt's sizes).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 import torch
 from torch import Tensor
@@ -17,7 +18,7 @@ from engine.diffusion.latent_format import LatentFormat
 from engine.diffusion.parameterisation import cosine, scaled_linear
 from engine.foundation.errors import EaselError
 from engine.models.families import ChannelsKind, VectorKind
-from engine.models.nets.unet import UNetConfig, timestep_embedding
+from engine.models.nets.unet import timestep_embedding
 from engine.tensors.latents import repeated
 from engine.tensors.values import Latent, Prompt, Sizes
 
@@ -46,7 +47,8 @@ class PictureStatistics:
 class NetExtras:
     """What a net takes, and what a sampling has of it: its seed, and the latent that it starts from.
 
-    `width` is that of the vector. An inpainting net is shown the start where a prompt holds no picture.
+    `width` is that of the vector, or how many classes the net knows, the last of which stands for none, and `names` are
+    theirs. An inpainting net is shown the start where a prompt holds no picture.
     """
 
     vector: VectorKind = "none"
@@ -55,6 +57,7 @@ class NetExtras:
     statistics: PictureStatistics | None = None
     seed: int = 0
     start: Latent | None = None
+    names: tuple[str, ...] = ()
 
     def begun(self, seed: int, latent: Latent) -> NetExtras:
         """The same for a sampling of `latent` from `seed`."""
@@ -79,6 +82,11 @@ class NetExtras:
                 row = torch.tensor([_level(prompt)])
             case "picture":
                 row = self._of_pictures(prompt)
+            case "class":
+                row = torch.tensor([self._class(prompt)])
+            case "picture size":
+                height, width = _sizes(prompt, x, downscale)[:2]
+                row = torch.tensor([[height, width, height / width]])
             case _:
                 return None
         return repeated(row, len(x))
@@ -115,6 +123,18 @@ class NetExtras:
             )
         waves = timestep_embedding(torch.tensor(numbers, dtype=torch.float32), SIZE_CHANNELS).reshape(1, -1)
         return torch.cat([pooled.float(), waves.expand(len(pooled), -1)], dim=1)
+
+    def _class(self, prompt: Prompt) -> int:
+        none, label = self.width - 1, prompt.extras.label
+        if label is not None and not 0 <= label <= none:
+            raise MissingExtraError(
+                "this net knows no such class",
+                where="inputs positive and negative",
+                expected=f"a class from 0 to {none - 1}, or {none} for none",
+                got=str(label),
+                hint="Look for its name with ImageNetLabel or ClassLabel.",
+            )
+        return none if label is None else label
 
     def _of_pictures(self, prompt: Prompt) -> Tensor:
         """Embeddings of pictures with noise, each beside the sinusoid of its noise level, added up by weight."""
@@ -158,8 +178,39 @@ class NetExtras:
 NO_EXTRAS = NetExtras()
 
 
-def check_inputs(config: UNetConfig, tokens: Tensor, entering: Tensor) -> None:
+class NetConfig(Protocol):
+    """What is asked of the configuration of any net."""
+
+    @property
+    def context_channels(self) -> int:
+        """Width of the tokens; 0 for a net that takes none."""
+        ...
+
+    @property
+    def in_channels(self) -> int:
+        """Channels of what goes in."""
+        ...
+
+
+def check_inputs(config: NetConfig, tokens: Tensor, entering: Tensor) -> None:
     """Raise `MissingExtraError` unless a net takes tokens `(B, T, D)` and latents `(B, C, h, w)` of these widths."""
+    words = getattr(config, "words", 0)  # that a net takes exactly, as U-ViT does
+    if tokens.shape[-1] != config.context_channels and 0 in (tokens.shape[-1], config.context_channels):
+        raise MissingExtraError(
+            "this net paints what words say" if config.context_channels else "this net paints classes",
+            where="inputs positive and negative",
+            expected="an encoded text" if config.context_channels else "a class",
+            got="a class" if config.context_channels else "an encoded text",
+            hint="" if config.context_channels else "Choose one with ImageNetLabel or ClassLabel.",
+        )
+    if words and tokens.shape[1] != words:
+        raise MissingExtraError(
+            "this net takes prompts of one length only",
+            where="inputs positive and negative",
+            expected=f"{words} tokens",
+            got=str(tokens.shape[1]),
+            hint="Shorten the prompt.",
+        )
     if tokens.shape[-1] != config.context_channels:
         raise MissingExtraError(
             "this prompt was encoded by another text encoder",

@@ -13,7 +13,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from engine.models.nets.patches import Call, Patch, Site, started, through
+from engine.models.nets.patches import Call, Patch, Site, through
 from engine.models.nets.transformer import (
     Mlp,
     NumberEmbedding,
@@ -23,6 +23,7 @@ from engine.models.nets.transformer import (
     padded,
     picture_of,
     positions,
+    started_in_tokens,
 )
 from engine.tensors.rows import Rows
 
@@ -45,6 +46,11 @@ class DiTConfig:
     positions: int = 256
     hidden: int = 4608
     waves: int = 256
+
+    @property
+    def context_channels(self) -> int:
+        """Width of words: none."""
+        return 0
 
     @property
     def side(self) -> int:
@@ -124,7 +130,7 @@ class DiT(nn.Module):
         `timesteps` `(B,)` in 0..999 (fractions allowed), `y` `(B,)` numbers of classes; `context` is left alone: the
         net knows no words. `patches` take part in this call only, see `UNet`.
         """
-        start = started(patches, Call.of(self, x, timesteps, context, y, sigma, rows), self.config.width)
+        start = started_in_tokens(patches, Call.of(self, x, timesteps, context, y, sigma, rows), self.config.width)
         height, width = x.shape[-2:]
         squares = padded(x, self.config.patch)
         cells = (squares.shape[-2] // self.config.patch, squares.shape[-1] // self.config.patch)

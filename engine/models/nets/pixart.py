@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from engine.models.nets.patches import Call, Patch, Site, attention, sources, started, through
+from engine.models.nets.patches import Call, Patch, Site, attention, sources, through
 from engine.models.nets.transformer import (
     Mlp,
     NumberEmbedding,
@@ -26,6 +26,7 @@ from engine.models.nets.transformer import (
     picture_of,
     positions,
     split_heads,
+    started_in_tokens,
 )
 from engine.tensors.rows import Rows
 
@@ -166,7 +167,7 @@ class PixArt(nn.Module):
         hide are left out, which is the same. `y` `(B, 3)` are height, width and their ratio where the net is told them.
         `patches` take part in this call only, see `UNet`.
         """
-        start = started(patches, Call.of(self, x, timesteps, context, y, sigma, rows), self.config.width)
+        start = started_in_tokens(patches, Call.of(self, x, timesteps, context, y, sigma, rows), self.config.width)
         height, width = x.shape[-2:]
         squares = padded(x, self.config.patch)
         cells = (squares.shape[-2] // self.config.patch, squares.shape[-1] // self.config.patch)

@@ -7,16 +7,42 @@ Attribute names follow the key names of the published checkpoints.
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from engine.models.nets.patches import Site, attention, sources
+from engine.foundation.errors import EaselError
+from engine.models.nets.patches import Call, Patch, Site, attention, sources, started
 from engine.models.nets.unet import timestep_embedding
 
 NORM_EPS = 1e-6  # of norms without weights
 WIDE_HEAD, HEAD = 72, 64  # channels of a head: of the XL and H sizes (16 heads in 1152 channels), and of all others
+_OF_FEATURE_MAPS = ("skipped", "passed", "joined", "after_self_attention")
+
+
+class UnfitPatchError(EaselError):
+    """A patch for a net of another kind."""
+
+    code: ClassVar[str] = "unfit_patch"
+
+
+def started_in_tokens(patches: tuple[Patch, ...], call: Call, width: int) -> Site | None:
+    """Where patches are asked first in a call of a net without feature maps; None without patches.
+
+    Raises `UnfitPatchError` for patches that would change some.
+    """
+    for patch in patches:
+        if any(getattr(type(patch), hook) is not getattr(Patch, hook) for hook in _OF_FEATURE_MAPS):
+            raise UnfitPatchError(
+                "this model's net is a transformer and has no feature maps, which a node before it would change",
+                where="input model",
+                got=type(patch).__name__,
+                expected="changes of attention or of whole blocks",
+                hint="FreeU, deep shrink, ControlNets, T2I-Adapters and GLIGEN work on UNets only.",
+            )
+    return started(patches, call, width)
 
 
 def head_count(width: int) -> int:

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from engine.models.nets.patches import Call, Part, Patch, Site, started, through
-from engine.models.nets.transformer import Mlp, PatchEmbedding, SelfAttention, padded, picture_of
+from engine.models.nets.patches import Call, Part, Patch, Site, through
+from engine.models.nets.transformer import Mlp, PatchEmbedding, SelfAttention, padded, picture_of, started_in_tokens
 from engine.models.nets.unet import timestep_embedding
 from engine.tensors.rows import Rows
 
@@ -124,7 +124,7 @@ class UViT(nn.Module):
         `timesteps` `(B,)` in 0..999 (fractions allowed), `y` `(B,)` numbers of classes, or `context` `(B, M, D)` as
         many words as in training, by the net. `patches` take part in this call only, see `UNet`.
         """
-        start = started(patches, Call.of(self, x, timesteps, context, y, sigma, rows), self.config.width)
+        start = started_in_tokens(patches, Call.of(self, x, timesteps, context, y, sigma, rows), self.config.width)
         height, width = x.shape[-2:]
         squares = padded(x, self.config.patch)
         cells = (squares.shape[-2] // self.config.patch, squares.shape[-1] // self.config.patch)
