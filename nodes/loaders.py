@@ -12,7 +12,7 @@ from torch import Tensor
 from engine.diffusion.denoiser import Denoiser, denoiser_of
 from engine.foundation.errors import EaselError
 from engine.memory.handle import ModelHandle
-from engine.models.checkpoint import Checkpoint, load_checkpoint, load_unet, load_vae
+from engine.models.checkpoint import Checkpoint, load_checkpoint, load_vae
 from engine.models.declared import declared_prediction
 from engine.models.folder import load_folder
 from engine.models.latent_rgb import FAMILIES
@@ -21,6 +21,7 @@ from engine.models.text.embeddings import read_embedding
 from engine.models.text.encoder import Embeddings, TextEncoder
 from engine.models.text.files import load_text_encoder
 from engine.models.tiny_autoencoder import load_tiny_vae
+from engine.models.transformers import load_diffusion_net
 from engine.models.vae import Vae
 from engine.models.vision.tower import ImageEncoder, load_image_encoder
 from engine.node import PLAIN, Choice, Files, NodeContext, node
@@ -100,9 +101,12 @@ def load_diffusion_model(
     weight_dtype: Annotated[str, Choice("default", *STORED)],
     ctx: NodeContext = PLAIN,
 ) -> Denoiser:
-    """Load a UNet from a file of its own. The fp8 types round its weights; it computes in the usual type."""
+    """Load a net (UNet, DiT, PixArt or U-ViT) from a file of its own.
+
+    The fp8 types round its weights; it computes in the usual type.
+    """
     path = ctx.file("diffusion_models", unet_name)
-    return denoiser_of(load_unet(path, ctx.device, stored=STORED.get(weight_dtype)))
+    return denoiser_of(load_diffusion_net(path, ctx.device, stored=STORED.get(weight_dtype)))
 
 
 @node("CLIPLoader", category="advanced/loaders", display_name="Load CLIP")

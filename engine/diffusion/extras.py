@@ -8,7 +8,7 @@ depth, x4), Brooks et al. 2023, section 3.2 (edits), Ramesh et al. 2022, section
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import ClassVar, Protocol
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -18,6 +18,7 @@ from engine.diffusion.latent_format import LatentFormat
 from engine.diffusion.parameterisation import cosine, scaled_linear
 from engine.foundation.errors import EaselError
 from engine.models.families import ChannelsKind, VectorKind
+from engine.models.nets.denoising import NetConfig
 from engine.models.nets.unet import timestep_embedding
 from engine.tensors.latents import repeated
 from engine.tensors.values import Latent, Prompt, Sizes
@@ -83,7 +84,7 @@ class NetExtras:
             case "picture":
                 row = self._of_pictures(prompt)
             case "class":
-                row = torch.tensor([self._class(prompt)])
+                row = torch.tensor([check_class(prompt.extras.label, self.width, "inputs positive and negative")])
             case "picture size":
                 height, width = _sizes(prompt, x, downscale)[:2]
                 row = torch.tensor([[height, width, height / width]])
@@ -123,18 +124,6 @@ class NetExtras:
             )
         waves = timestep_embedding(torch.tensor(numbers, dtype=torch.float32), SIZE_CHANNELS).reshape(1, -1)
         return torch.cat([pooled.float(), waves.expand(len(pooled), -1)], dim=1)
-
-    def _class(self, prompt: Prompt) -> int:
-        none, label = self.width - 1, prompt.extras.label
-        if label is not None and not 0 <= label <= none:
-            raise MissingExtraError(
-                "this net knows no such class",
-                where="inputs positive and negative",
-                expected=f"a class from 0 to {none - 1}, or {none} for none",
-                got=str(label),
-                hint="Look for its name with ImageNetLabel or ClassLabel.",
-            )
-        return none if label is None else label
 
     def _of_pictures(self, prompt: Prompt) -> Tensor:
         """Embeddings of pictures with noise, each beside the sinusoid of its noise level, added up by weight."""
@@ -178,18 +167,21 @@ class NetExtras:
 NO_EXTRAS = NetExtras()
 
 
-class NetConfig(Protocol):
-    """What is asked of the configuration of any net."""
+def check_class(label: int | None, classes: int, where: str) -> int:
+    """The number of a class in a table of `classes`, the last of which stands for none.
 
-    @property
-    def context_channels(self) -> int:
-        """Width of the tokens; 0 for a net that takes none."""
-        ...
-
-    @property
-    def in_channels(self) -> int:
-        """Channels of what goes in."""
-        ...
+    Raises `MissingExtraError` for one that the table does not have.
+    """
+    none = classes - 1
+    if label is not None and not 0 <= label <= none:
+        raise MissingExtraError(
+            "this net knows no such class",
+            where=where,
+            expected=f"a class from 0 to {none - 1}, or {none} for none",
+            got=str(label),
+            hint="Look for its name with ImageNetLabel or DiTClassLabel.",
+        )
+    return none if label is None else label
 
 
 def check_inputs(config: NetConfig, tokens: Tensor, entering: Tensor) -> None:
@@ -201,7 +193,7 @@ def check_inputs(config: NetConfig, tokens: Tensor, entering: Tensor) -> None:
             where="inputs positive and negative",
             expected="an encoded text" if config.context_channels else "a class",
             got="a class" if config.context_channels else "an encoded text",
-            hint="" if config.context_channels else "Choose one with ImageNetLabel or ClassLabel.",
+            hint="" if config.context_channels else "Choose one with ImageNetLabel or DiTClassLabel.",
         )
     if words and tokens.shape[1] != words:
         raise MissingExtraError(

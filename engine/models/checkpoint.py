@@ -165,7 +165,14 @@ def load_unet(
 
     Its weights are rounded to `stored` first, if that is given. Raises what `load_checkpoint` raises.
     """
-    weights = open_weights(path)
+    return unet_in(open_weights(path), device, dtype=dtype, stored=stored)
+
+
+def unet_in(
+    weights: Weights, device: torch.device, *, dtype: torch.dtype | None = None, stored: torch.dtype | None = None
+) -> Checkpoint:
+    """The UNet in `weights`, see `load_unet`."""
+    path = weights.path
     prefix = UNET if any(name.startswith(UNET) for name in weights) else ""
     part = original_unet(weights.part(prefix))
     shapes = {f"{UNET}{name}": tuple(tensor.shape) for name, tensor in part.items()}

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from engine.memory.handle import ModelHandle
 from engine.models.assembly import fill
-from engine.models.checkpoint import Checkpoint
+from engine.models.checkpoint import Checkpoint, unet_in
 from engine.models.detect import UNET, ArchitectureError, Detection, detect, wrong_kind
 from engine.models.labels import imagenet_names
 from engine.models.nets.dit import DiT
@@ -23,7 +23,7 @@ from engine.models.transformer_configs import dit_config, pixart_config, shapes_
 from engine.models.transformer_families import ALPHA, DIT, SIGMA, TRANSFORMERS
 from engine.models.transformer_names import is_diffusers, original_names, with_places
 from engine.models.vae import Vae
-from engine.models.weights import open_weights
+from engine.models.weights import Weights, open_weights
 
 TransformerNet: TypeAlias = DiT | PixArt | UViT
 Net = TypeVar("Net", DiT, PixArt, UViT)
@@ -49,6 +49,26 @@ def load_transformer(
     """
     weights = open_weights(path)
     detection = _said(family) if family else detect(weights.shapes)
+    return _loaded(weights, detection, device, dtype, stored)
+
+
+def load_diffusion_net(path: Path, device: torch.device, *, stored: torch.dtype | None = None) -> Checkpoint:
+    """Load a net of any kind, a UNet or a transformer, see `load_unet` and `load_transformer`."""
+    weights = open_weights(path)
+    detection = detect(weights.shapes)
+    if detection.kind == "transformer":
+        return _loaded(weights, detection, device, None, stored)
+    return unet_in(weights, device, stored=stored)
+
+
+def _loaded(
+    weights: Weights,
+    detection: Detection,
+    device: torch.device,
+    dtype: torch.dtype | None,
+    stored: torch.dtype | None,
+) -> Checkpoint:
+    path = weights.path
     if detection.kind != "transformer" or detection.family not in TRANSFORMERS:
         raise wrong_kind(path, detection, "a transformer net (DiT, PixArt or U-ViT)")
     part = weights.part(UNET) or dict(weights)

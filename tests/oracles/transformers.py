@@ -6,6 +6,7 @@ its second norm of a block has another epsilon than the original's.
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Any
 
 import torch
@@ -38,7 +39,7 @@ _DIT_ENDS = {
 
 
 def dit(heads: int = 2, head: int = 64, depth: int = 2, side: int = 4, **options: Any) -> Any:
-    """A DiT for latents of `2 * side` cells, whose blocks share their embeddings of time and class."""
+    """A DiT for latents of `2 * side` cells, whose blocks have equal embeddings of time and class."""
     with torch.device("meta"):
         net = DiTTransformer2DModel(
             num_attention_heads=heads, attention_head_dim=head, num_layers=depth, in_channels=4, out_channels=8,
@@ -47,8 +48,8 @@ def dit(heads: int = 2, head: int = 64, depth: int = 2, side: int = 4, **options
     net = _with_places(sd1.randomised(net), heads * head, side, 1.0)
     first = net.transformer_blocks[0].norm1.emb
     first.time_proj.downscale_freq_shift = 0
-    for block in net.transformer_blocks:
-        block.norm1.emb = first
+    for block in net.transformer_blocks[1:]:
+        block.norm1.emb = deepcopy(first)
     return net
 
 

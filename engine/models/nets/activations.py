@@ -1,4 +1,4 @@
-"""How much memory a net's forward takes besides its weights, estimated from its shape alone."""
+"""How much memory a UNet's forward takes besides its weights, estimated from its shape alone."""
 
 from __future__ import annotations
 
@@ -6,10 +6,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from engine.models.nets.dit import DiT, DiTConfig
-from engine.models.nets.pixart import PixArt, PixArtConfig
 from engine.models.nets.unet import UNet, UNetConfig
-from engine.models.nets.uvit import UViT, UViTConfig
 
 # What is alive at once on a level, in feature maps of its channels, with flash attention: a GEGLU feed-forward holds
 # its projection (8), its gate and its product (4 each) and what it is to be added to; attention holds less besides the
@@ -19,13 +16,10 @@ ATTENTION_MAPS = 9
 RESIDUAL_MAPS = 7
 
 
-def row_bytes(net: UNet | DiT | PixArt | UViT, inputs: Sequence[Tensor]) -> int:
+def row_bytes(net: UNet, inputs: Sequence[Tensor]) -> int:
     """Bytes of one row of `inputs` on its way through `net`: latents, timesteps, tokens and what else it takes."""
     x, _, tokens, *_ = inputs
-    config, sizes = net.config, (x.shape[-2], x.shape[-1], tokens.shape[1])
-    if isinstance(config, UNetConfig):
-        return activations(config, *sizes) * x.itemsize
-    return transformer_activations(config, *sizes) * x.itemsize
+    return activations(net.config, x.shape[-2], x.shape[-1], tokens.shape[1]) * x.itemsize
 
 
 def activations(config: UNetConfig, height: int, width: int, tokens: int) -> int:
@@ -46,17 +40,3 @@ def activations(config: UNetConfig, height: int, width: int, tokens: int) -> int
         if level < len(config.channel_mult) - 1:
             kept += channels * height * width
     return kept + working
-
-
-def transformer_activations(config: DiTConfig | PixArtConfig | UViTConfig, height: int, width: int, words: int) -> int:
-    """The same for a transformer: tokens before a block and in it, their norm, and its hidden layer twice.
-
-    A U-ViT keeps what comes out of each block of its first half; PixArt has its words, and their keys and values.
-    """
-    tokens = -(-height // config.patch) * -(-width // config.patch)
-    kept = 0
-    if isinstance(config, UViTConfig):
-        tokens += config.extras
-        kept = config.depth * config.width if config.skips else 0
-    beside = 3 * words * config.width if isinstance(config, PixArtConfig) else 0
-    return tokens * (3 * config.width + 2 * config.hidden + kept) + beside

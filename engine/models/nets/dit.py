@@ -13,6 +13,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from engine.models.nets.denoising import DenoisingNet
 from engine.models.nets.patches import Call, Patch, Site, through
 from engine.models.nets.transformer import (
     Mlp,
@@ -24,6 +25,8 @@ from engine.models.nets.transformer import (
     picture_of,
     positions,
     started_in_tokens,
+    token_activations,
+    token_count,
 )
 from engine.tensors.rows import Rows
 
@@ -51,6 +54,10 @@ class DiTConfig:
     def context_channels(self) -> int:
         """Width of words: none."""
         return 0
+
+    def activations(self, height: int, width: int, tokens: int) -> int:  # noqa: ARG002 - it takes no words
+        """See `NetConfig`."""
+        return token_activations(token_count(height, width, self.patch), self.width, self.hidden)
 
     @property
     def side(self) -> int:
@@ -101,8 +108,10 @@ class FinalLayer(nn.Module):
         return out
 
 
-class DiT(nn.Module):
+class DiT(DenoisingNet):
     """Predicts epsilon, and a variance where it has channels for one, from a noisy latent and the number of a class."""
+
+    config: DiTConfig
 
     def __init__(self, config: DiTConfig) -> None:
         super().__init__()

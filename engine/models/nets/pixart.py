@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from engine.models.nets.denoising import DenoisingNet
 from engine.models.nets.patches import Call, Patch, Site, attention, sources, through
 from engine.models.nets.transformer import (
     Mlp,
@@ -27,6 +28,8 @@ from engine.models.nets.transformer import (
     positions,
     split_heads,
     started_in_tokens,
+    token_activations,
+    token_count,
 )
 from engine.tensors.rows import Rows
 
@@ -54,6 +57,11 @@ class PixArtConfig:
     null_tokens: int = 0
     hidden: int = 4608
     waves: int = 256
+
+    def activations(self, height: int, width: int, tokens: int) -> int:
+        """See `NetConfig`: besides the picture's tokens there are the words, and their keys and values."""
+        own = token_activations(token_count(height, width, self.patch), self.width, self.hidden)
+        return own + 3 * tokens * self.width
 
 
 class CaptionEmbedding(nn.Module):
@@ -131,8 +139,10 @@ class FinalLayer(nn.Module):
         return out
 
 
-class PixArt(nn.Module):
+class PixArt(DenoisingNet):
     """Predicts epsilon, and a variance where it has channels for one, from a noisy latent and a text."""
+
+    config: PixArtConfig
 
     def __init__(self, config: PixArtConfig) -> None:
         super().__init__()

@@ -128,6 +128,16 @@ class Mlp(nn.Module):
         return out
 
 
+def token_activations(tokens: int, width: int, hidden: int) -> int:
+    """Numbers alive at the most in a block: tokens before it and in it, their norm, and a hidden layer twice."""
+    return tokens * (3 * width + 2 * hidden)
+
+
+def token_count(height: int, width: int, patch: int) -> int:
+    """How many squares of `patch` cells fill a picture."""
+    return -(-height // patch) * -(-width // patch)
+
+
 def modulated(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
     """Tokens `(B, N, C)` at mean 0 and deviation 1 each, scaled and shifted by `(B, 1, C)`."""
     return F.layer_norm(x, x.shape[-1:], eps=NORM_EPS) * (1 + scale) + shift

@@ -14,8 +14,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from engine.models.nets.denoising import DenoisingNet
 from engine.models.nets.patches import Call, Part, Patch, Site, through
-from engine.models.nets.transformer import Mlp, PatchEmbedding, SelfAttention, padded, picture_of, started_in_tokens
+from engine.models.nets.transformer import (
+    Mlp,
+    PatchEmbedding,
+    SelfAttention,
+    padded,
+    picture_of,
+    started_in_tokens,
+    token_activations,
+    token_count,
+)
 from engine.models.nets.unet import timestep_embedding
 from engine.tensors.rows import Rows
 
@@ -63,6 +73,12 @@ class UViTConfig:
         """Channels of the prediction."""
         return self.channels
 
+    def activations(self, height: int, width: int, tokens: int) -> int:  # noqa: ARG002 - it takes as many as always
+        """See `NetConfig`: what comes out of each block of the first half is kept."""
+        count = self.extras + token_count(height, width, self.patch)
+        kept = count * self.depth * self.width if self.skips else 0
+        return token_activations(count, self.width, self.hidden) + kept
+
 
 class UViTBlock(nn.Module):
     """Attention and feed-forward, each after a norm and added to its input; a long skip is joined in before."""
@@ -85,8 +101,11 @@ class UViTBlock(nn.Module):
         return out
 
 
-class UViT(nn.Module):
+class UViT(DenoisingNet):
     """Predicts epsilon from a noisy latent, and the number of a class or words."""
+
+    config: UViTConfig
+    counts_tokens = True
 
     def __init__(self, config: UViTConfig) -> None:
         super().__init__()

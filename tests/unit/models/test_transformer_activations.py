@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 import torch
 
-from engine.models.nets.activations import transformer_activations
 from engine.models.nets.dit import DiT, DiTConfig
 from engine.models.nets.pixart import PixArt, PixArtConfig
 from engine.models.nets.uvit import UViT, UViTConfig
@@ -35,5 +34,5 @@ def counted(net: torch.nn.Module, height: int, width: int, rows: int) -> float:
 @pytest.mark.parametrize("name", NETS)
 def test_the_estimate_is_what_is_alive(name: str, height: int, width: int, rows: int) -> None:
     kind, config = NETS[name]
-    estimate = transformer_activations(config, height, width, 20)
+    estimate = config.activations(height, width, 20)
     assert 0.99 <= estimate / counted(kind(config), height, width, rows) < 1.05

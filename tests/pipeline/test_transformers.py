@@ -1,0 +1,138 @@
+"""Whole runs of the transformer nets through files of either layout, against diffusers' own pipelines."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from diffusers import DDIMScheduler, DiTPipeline
+from safetensors.torch import save_file
+from torch import Tensor
+
+from engine.diffusion.combining import CLASSIFIER_FREE
+from engine.diffusion.denoiser import Denoiser, denoiser_of
+from engine.diffusion.sampling import Steps, drive, sample
+from engine.models.checkpoint import Checkpoint
+from engine.models.transformer_folder import load_transformer_folder
+from engine.models.transformers import load_transformer
+from engine.tensors.values import Conditioning, Latent, Prompt
+from nodes.transformers import class_label, imagenet_label
+from tests.oracles import sd1, transformers
+from tests.oracles.uvit import uvit_state
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")  # diffusers' own
+
+CPU = torch.device("cpu")
+SEED, STEPS, CFG, LABEL = 5, 20, 4.0, 207
+SIDE = 4  # tokens along a side of the tiny nets' pictures
+EMPTY = Latent(torch.zeros(2, 4, 2 * SIDE, 2 * SIDE), empty=True)
+BETAS: dict[str, Any] = {"beta_start": 1e-4, "beta_end": 0.02, "beta_schedule": "linear"}
+
+
+class ClassSystem:
+    """A DiT with its autoencoder, as diffusers has them and as a file in the original layout."""
+
+    def __init__(self) -> None:
+        self.net, self.vae = transformers.dit(side=SIDE), sd1.autoencoder((32, 64), 1)
+        self.state = transformers.dit_state(self.net)
+
+    def loaded(self, folder: Path) -> Checkpoint:
+        path = folder / "DiT-XL-2-256x256.safetensors"
+        save_file({name: weight.contiguous() for name, weight in self.state.items()}, path)
+        return load_transformer(path, CPU)
+
+
+@pytest.fixture(scope="module")
+def system() -> ClassSystem:
+    return ClassSystem()
+
+
+@pytest.fixture(scope="module")
+def checkpoint(system: ClassSystem, tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
+    return system.loaded(tmp_path_factory.mktemp("dit"))
+
+
+def run(model: Denoiser, positive: Conditioning, negative: Conditioning, sampler: str = "ddim") -> Tensor:
+    steps = Steps(STEPS, sampler, "simple")
+    latent = drive(sample(model, positive, negative, EMPTY, seed=SEED, cfg=CFG, steps=steps))
+    return model.latents.scaled(latent.samples)
+
+
+def noise() -> Tensor:
+    return torch.randn(EMPTY.samples.shape, generator=torch.Generator().manual_seed(SEED))
+
+
+def sides() -> tuple[Conditioning, Conditioning]:
+    return imagenet_label("golden retriever (207)"), imagenet_label("none")
+
+
+def assert_same(own: Tensor, expected: Tensor) -> None:
+    """Equal to 1e-4 at a deviation of 1: what random nets paint has one of some hundred."""
+    scale = expected.std()
+    torch.testing.assert_close(own / scale, expected / scale, rtol=0, atol=1e-4)
+
+
+def guided(net: Any, x: Tensor, timestep: Any, channels: int) -> Tensor:
+    """What the original's sampler is given: guidance in the first channels, the rest of the class alone."""
+    labels = torch.tensor([LABEL] * len(x) + [1000] * len(x))
+    both = net(torch.cat([x, x]), timestep=torch.full((2 * len(x),), int(timestep)), class_labels=labels).sample
+    positive, negative = both.chunk(2)
+    mixed = negative + CFG * (positive - negative)
+    return torch.cat([mixed[:, :channels], positive[:, channels:]], dim=1)
+
+
+@torch.no_grad()
+def test_dit_with_ddim_equals_the_pipeline(system: ClassSystem, checkpoint: Checkpoint) -> None:
+    timing = DDIMScheduler(clip_sample=False, timestep_spacing="trailing", **BETAS)
+    pipeline = DiTPipeline(system.net, system.vae, timing)
+    pipeline.set_progress_bar_config(disable=True)
+    (expected,) = pipeline(
+        [LABEL, LABEL], CFG, torch.Generator().manual_seed(SEED), STEPS, output_type="pt", return_dict=False
+    )
+    model = replace(denoiser_of(checkpoint), guidance=CLASSIFIER_FREE)  # diffusers guides every channel
+    own = (system.vae.decode(run(model, *sides()) / 0.18215).sample / 2 + 0.5).clamp(0, 1)
+    torch.testing.assert_close(own, expected, rtol=0, atol=1e-4)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("channels", [3, 4])
+def test_dit_is_guided_in_the_channels_that_are_asked_for(
+    system: ClassSystem, checkpoint: Checkpoint, channels: int
+) -> None:
+    timing = DDIMScheduler(clip_sample=False, timestep_spacing="trailing", **BETAS)
+    timing.set_timesteps(STEPS)
+    x = noise()
+    for timestep in timing.timesteps:
+        x = timing.step(guided(system.net, x, timestep, channels)[:, :4], timestep, x).prev_sample
+    model = denoiser_of(checkpoint)
+    own = run(model if channels == 3 else replace(model, guidance=CLASSIFIER_FREE), *sides())
+    assert_same(own, x)
+
+
+def test_a_folder_of_diffusers_paints_what_the_original_file_paints(
+    system: ClassSystem, checkpoint: Checkpoint, tmp_path: Path
+) -> None:
+    timing = DDIMScheduler(clip_sample=False, **BETAS)
+    DiTPipeline(system.net, system.vae, timing, id2label={7: "kite, hawk"}).save_pretrained(tmp_path)
+    loaded = load_transformer_folder(tmp_path, CPU)
+    assert loaded.vae is not None
+    model = denoiser_of(loaded)
+    assert_same(run(model, *sides()), run(denoiser_of(checkpoint), *sides()))
+    assert class_label(model, "hawk").prompts[0].extras.label == 7
+
+
+@pytest.mark.parametrize("options", [{"classes": 1001}, {"context": 48}])
+def test_a_u_vit_is_sampled_from_its_file(options: dict[str, int], tmp_path: Path) -> None:
+    save_file(uvit_state(side=SIDE, **options), tmp_path / "uvit.safetensors")
+    model = denoiser_of(load_transformer(tmp_path / "uvit.safetensors", CPU))
+    positive, negative = sides()
+    if "context" in options:
+        positive, negative = (words(77, seed) for seed in (1, 2))
+    assert run(model, positive, negative).isfinite().all()
+
+
+def words(length: int, seed: int, width: int = 48) -> Conditioning:
+    return Conditioning((Prompt(torch.randn(1, length, width, generator=torch.Generator().manual_seed(seed))),))
