@@ -57,7 +57,8 @@ def checkpoint(system: ClassSystem, tmp_path_factory: pytest.TempPathFactory) ->
 
 def run(model: Denoiser, positive: Conditioning, negative: Conditioning, sampler: str = "ddim") -> Tensor:
     steps = Steps(STEPS, sampler, "simple")
-    latent = drive(sample(model, positive, negative, EMPTY, seed=SEED, cfg=CFG, steps=steps))
+    empty = replace(EMPTY, downscale=model.latents.downscale)
+    latent = drive(sample(model, positive, negative, empty, seed=SEED, cfg=CFG, steps=steps))
     return model.latents.scaled(latent.samples)
 
 
