@@ -33,21 +33,39 @@ from engine.models.adapters.adapter import Adapter, Stack
 from engine.models.adapters.applying import ChangedWeights, FileStack
 from engine.models.checkpoint import Checkpoint, Prediction
 from engine.models.latent_rgb import fitted_map
-from engine.models.nets.activations import row_bytes
-from engine.models.nets.denoising import DenoisingNet
+from engine.models.nets.denoising import DenoisingNet, row_bytes
 from engine.models.nets.dit import DiT
 from engine.models.nets.patches import Patch
 from engine.models.nets.pixart import PixArt
 from engine.models.nets.unet import UNet
+from engine.models.nets.uvit import UViT
 from engine.tensors.rows import Rows
 from engine.tensors.values import Latent
 
-__all__ = ["Denoiser", "LatentFormat", "denoiser_of"]
+__all__ = ["Answer", "Denoiser", "LatentFormat", "denoiser_of"]
 
 EDM_SIGMAS = (0.002, 80.0)  # of Playground v2.5's published scheduler, and of Karras et al. 2022
 PREDICTIONS: Mapping[Prediction, Parameterisation] = {"epsilon": EPSILON, "v": VELOCITY, "edm": Preconditioned()}
 DIT_GUIDED = 3  # of the four channels of its latents
 DEFAULT_SCALE = 8.0  # what a net that embeds the guidance scale is told where nobody sets one
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Answer:
+    """The denoised estimate `(B, C, h, w)`, and what the net learned of the variance, as large, where it did.
+
+    The variance is 1 where its logarithm is to be the largest there may be, -1 where the smallest (see `Evaluate`).
+    """
+
+    estimate: Tensor
+    variance: Tensor | None = None
+
+    def split(self, size: int) -> list[Answer]:
+        """Parts of `size` rows each."""
+        estimates = torch.split(self.estimate, size)
+        if self.variance is None:
+            return [Answer(estimate) for estimate in estimates]
+        return [Answer(*parts) for parts in zip(estimates, torch.split(self.variance, size), strict=True)]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,7 +76,8 @@ class Denoiser:
     combined, and `patches` take part in every call of the net, which others may share unpatched. `adapters` change its
     weights for this denoiser alone, and `hooked` do so besides, for prompts that bring them along; `changed` keeps what
     they make of them, for all denoisers of the net. `extras` are what the net takes besides, and `embedded_scale` the
-    guidance scale, if the net itself is told of it.
+    guidance scale, if the net itself is told of it. A net that has `learned_variance` answers with as many channels
+    for it behind those of what it predicts.
     """
 
     socket: ClassVar[str] = "MODEL"
@@ -77,6 +96,13 @@ class Denoiser:
     differential: float | None = None  # how strongly the grey of a noise mask says when to repaint, None: not at all
     extras: NetExtras = NO_EXTRAS
     embedded_scale: float | None = None
+    learned_variance: bool = False
+
+    @property
+    def counts_tokens(self) -> bool:
+        """Whether it matters to the net how often a token stands there."""
+        with self.net.look() as net:
+            return net.counts_tokens
 
     @property
     def nbytes(self) -> int:
@@ -113,6 +139,18 @@ class Denoiser:
         channels: Tensor | None = None,
         rows: Rows | None = None,
     ) -> Tensor:
+        """The denoised estimate `(B, C, h, w)`, see `answer`."""
+        return self.answer(x, sigma, tokens, vector, channels, rows).estimate
+
+    def answer(
+        self,
+        x: Tensor,
+        sigma: float,
+        tokens: Tensor,
+        vector: Tensor | None = None,
+        channels: Tensor | None = None,
+        rows: Rows | None = None,
+    ) -> Answer:
         """The denoised estimate of scaled latents `x` `(B, C, h, w)` at `sigma`, for token states `(B, T, D)`.
 
         `vector` `(B, V)` and more `channels` `(B, C', h, w)` of the latent go into nets that take them, see `extras`.
@@ -126,9 +164,7 @@ class Denoiser:
         if channels is not None:
             entering = torch.cat([entering, channels.to(device, dtype)], dim=1)
         with self.net.look() as resting:
-            config = getattr(resting, "config", None)
-            if config is not None:
-                check_inputs(config, tokens, entering)
+            check_inputs(resting.config, tokens, entering)
         inputs = [entering, timesteps.to(device), tokens.to(device, dtype)]
         if vector is not None:
             inputs.append(vector.to(device, dtype) if vector.is_floating_point() else vector.to(device))
@@ -142,9 +178,8 @@ class Denoiser:
             with self.changed.applied(net, self.adapters, self.hooked):
                 return given.within(self.budget).called(net, inputs, self._row_bytes, options).to(x)
 
-        # a net that predicts a variance, too, has its channels behind those of the prediction
-        predicted = self.net.run(lambda: self._work(inputs), called)[:, : x.shape[1]]
-        return self.prediction.denoised(x, predicted, sigma, time)
+        predicted, *learned = torch.split(self.net.run(lambda: self._work(inputs), called), x.shape[1], dim=1)
+        return Answer(self.prediction.denoised(x, predicted, sigma, time), learned[0] if learned else None)
 
     def _row_bytes(self, net: DenoisingNet, inputs: Sequence[Tensor]) -> int:
         """Bytes of one row of `inputs` on its way through the net, and of what patches keep for it."""
@@ -189,6 +224,7 @@ def denoiser_of(checkpoint: Checkpoint) -> Denoiser:
             PREDICTIONS[checkpoint.prediction],
             guidance=_guidance(net),
             extras=_extras(checkpoint, net),
+            learned_variance=net.config.out_channels == 2 * checkpoint.latent_channels,
             embedded_scale=DEFAULT_SCALE if isinstance(net, UNet) and net.config.guidance_channels else None,
         )
 
@@ -213,6 +249,8 @@ def _extras(checkpoint: Checkpoint, net: DenoisingNet) -> NetExtras:
     if isinstance(net, UNet):
         statistics = None if checkpoint.statistics is None else PictureStatistics(*checkpoint.statistics)
         return NetExtras(family.vector, family.channels, net.config.vector_channels or 0, statistics)
+    if isinstance(net, DiT | UViT):
+        return NetExtras(family.vector, width=net.config.classes, names=checkpoint.names)
     if isinstance(net, PixArt):
         return NetExtras(family.vector if net.config.sizes else "none")
-    return NetExtras(family.vector, width=net.config.classes, names=checkpoint.names)
+    return NetExtras(family.vector, family.channels)
