@@ -11,7 +11,7 @@ from engine.diffusion.combining import CLASSIFIER_FREE
 from engine.diffusion.denoiser import Denoiser, denoiser_of
 from engine.diffusion.extras import check_class
 from engine.models.labels import NO_CLASS, LabelError, class_number, imagenet_names
-from engine.models.text.encoder import TextEncoder
+from engine.models.text.encoder import PromptEncoder
 from engine.models.transformer_families import ALPHA, SIGMA
 from engine.models.transformer_folder import load_transformer_folder
 from engine.models.transformers import load_transformer
@@ -49,7 +49,7 @@ def load_dit_folder(
     """Load a DiT from a folder in diffusers' form: the denoiser, which knows the folder's names of classes, and its
     autoencoder.
     """
-    checkpoint = load_transformer_folder(ctx.file("diffusers", model_path).parent, ctx.device)
+    checkpoint, _ = load_transformer_folder(ctx.file("diffusers", model_path).parent, ctx.device)
     if checkpoint.vae is None:
         raise IncompleteCheckpointError("this folder has no autoencoder (VAE)", where=model_path)
     return _guided(denoiser_of(checkpoint), guided_channels), checkpoint.vae
@@ -99,7 +99,7 @@ def encode_pixart_alpha(
     height: Pixels = 1024,
     *,
     text: Annotated[str, Text(multiline=True, dynamic_prompts=True)],
-    clip: TextEncoder,
+    clip: PromptEncoder,
 ) -> Conditioning:
     """Encode a text for PixArt-alpha at 1024 pixels, which is told the size of the picture; PixArt-sigma is not."""
     return with_extras(clip.encode(text), sizes=Sizes(height, width, 0, 0, height, width))

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from engine.models.families import Family
 
 DIT, ALPHA, SIGMA, UVIT, UVIT_WORDS = "DiT", "PixArt-alpha", "PixArt-sigma", "U-ViT", "U-ViT for words"
-WORDS = {120: ALPHA, 300: SIGMA}  # lengths of the empty prompt in PixArt files, which are those of its prompts
+PROMPT_TOKENS = {ALPHA: 120, SIGMA: 300}
 _LINEAR = (1e-4, 0.02)
 _SDXL_SCALE = 0.13025  # of SDXL's autoencoder, which PixArt-sigma shares
 
@@ -29,14 +29,14 @@ TRANSFORMERS: Mapping[str, Family] = {
         # before alpha: files in diffusers' names say which they are only where they are told the size
         Family(
             SIGMA,
-            _facts("words", "shared", empty_prompt="300|none"),
+            _facts("words", "shared", empty_prompt=f"{PROMPT_TOKENS[SIGMA]}|none"),
             scale_factor=_SDXL_SCALE,
             betas=_LINEAR,
             curve="linear",
         ),
         Family(
             ALPHA,
-            _facts("words", "shared", empty_prompt="120|none", picture_size="told|not told"),
+            _facts("words", "shared", empty_prompt=f"{PROMPT_TOKENS[ALPHA]}|none", picture_size="told|not told"),
             vector="picture size",
             betas=_LINEAR,
             curve="linear",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -14,8 +14,9 @@ from engine.models.detect import Detection, detect, wrong_kind
 from engine.models.folder import INDEX, part_config, part_weights
 from engine.models.labels import ordered
 from engine.models.parts import compute_dtype, vae_of
+from engine.models.text.captions import CaptionEncoder, load_captions
 from engine.models.transformer_configs import shapes_of
-from engine.models.transformer_families import ALPHA, SIGMA, TRANSFORMERS
+from engine.models.transformer_families import ALPHA, PROMPT_TOKENS, SIGMA, TRANSFORMERS
 from engine.models.transformers import transformer_checkpoint, transformer_of
 
 PART = "transformer"
@@ -27,10 +28,18 @@ def has_transformer(folder: Path) -> bool:
     return (folder / PART).is_dir()
 
 
-def load_transformer_folder(folder: Path, device: torch.device, dtype: torch.dtype | None = None) -> Checkpoint:
-    """Load the net and the autoencoder of a folder.
+class TransformerFolder(NamedTuple):
+    """What a folder holds: the net with its autoencoder, and for PixArt the text encoder."""
 
-    Raises `MissingFileError`, `ArchitectureError` for a net of an unknown family, and what `open_weights` raises.
+    checkpoint: Checkpoint
+    text_encoder: CaptionEncoder | None
+
+
+def load_transformer_folder(folder: Path, device: torch.device, dtype: torch.dtype | None = None) -> TransformerFolder:
+    """Load the net, the autoencoder and the text encoder of a folder.
+
+    Raises `MissingFileError`, `ArchitectureError` for a net of an unknown family, what `open_weights` raises, and for a
+    text encoder what `load_t5` raises.
     """
     index, declared = part_config(folder, INDEX), part_config(folder / PART)
     weights = part_weights(folder / PART)
@@ -41,7 +50,13 @@ def load_transformer_folder(folder: Path, device: torch.device, dtype: torch.dty
     net = transformer_of(weights, detection.family, dtype or compute_dtype(device), folder.name, declared)
     scale_factor = part_config(folder / "vae").get("scaling_factor")
     names = ordered(index.get("id2label") or {})
-    return transformer_checkpoint(net, detection, device, vae=vae, scale_factor=scale_factor, names=names)
+    checkpoint = transformer_checkpoint(net, detection, device, vae=vae, scale_factor=scale_factor, names=names)
+    return TransformerFolder(checkpoint, _captions(folder, device, PROMPT_TOKENS.get(detection.family)))
+
+
+def _captions(folder: Path, device: torch.device, length: int | None) -> CaptionEncoder | None:
+    part = folder / "text_encoder"
+    return load_captions(part, device, length) if length is not None and part.is_dir() else None
 
 
 def _named(detection: Detection, index: Mapping[str, Any]) -> Detection:
