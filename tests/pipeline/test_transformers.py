@@ -224,6 +224,14 @@ def test_pixart_equals_the_pipeline(alpha: bool, sampler: str, tmp_path: Path) -
     torch.testing.assert_close(own, expected, rtol=0, atol=1e-4)
 
 
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_every_sampler_runs_a_transformer(checkpoint: Checkpoint, name: str) -> None:
+    steps, model = Steps(3, name, "karras"), denoiser_of(checkpoint)
+    latent = drive(sample(model, *sides(), EMPTY, seed=SEED, cfg=CFG, steps=steps))
+    assert latent.samples.isfinite().all()
+    assert latent.samples.shape[:2] == (2, 4)
+
+
 @pytest.mark.parametrize("options", [{"classes": 1001}, {"context": 48}])
 def test_a_u_vit_is_sampled_from_its_file(options: dict[str, int], tmp_path: Path) -> None:
     save_file(uvit_state(side=SIDE, **options), tmp_path / "uvit.safetensors")

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -9,14 +14,31 @@ from safetensors.torch import save_file
 from engine.diffusion.denoiser import Denoiser
 from engine.diffusion.extras import MissingExtraError
 from engine.diffusion.guidance import estimates
+from engine.models.control.errors import ControlError
 from engine.models.detect import ArchitectureError
 from engine.models.formats import MissingFileError
 from engine.models.labels import LabelError
-from engine.tensors.values import Conditioning, Prompt
+from engine.models.saving import serialised, unet_weights
+from engine.models.text.captions import CaptionEncoder, CaptionError, load_captions
+from engine.models.text.tokenizer import TokenizerError
+from engine.tensors.values import Conditioning, Image, Prompt, Sizes
 from nodes import loaders
-from nodes.transformers import IMAGENET, class_label, imagenet_label, load_dit, load_dit_folder, load_pixart
-from tests.oracles import transformers
+from nodes.conditioning import encode_text, set_last_layer
+from nodes.model_saving import save_encoder
+from nodes.picture_prompts import apply_ip_adapter
+from nodes.transformers import (
+    IMAGENET,
+    class_label,
+    encode_pixart_alpha,
+    imagenet_label,
+    load_dit,
+    load_dit_folder,
+    load_pixart,
+)
+from tests.oracles import sd1, transformers
 from tests.oracles.uvit import State, uvit_state
+from tests.unit.models.test_t5 import SPIECE, tied
+from tests.unit.models.test_t5 import oracle as t5
 from tests.unit.nodes.test_loaders import KINDS, Models
 
 
@@ -144,3 +166,94 @@ def test_a_folder_without_a_transformer_is_refused(models: Models) -> None:
     (models.path / "diffusers/empty/model_index.json").write_text("{}", "utf-8")
     with pytest.raises(MissingFileError, match="empty/transformer"):
         load_dit_folder("empty", ctx=models)
+
+
+@pytest.fixture(scope="module")
+def with_t5(models: Models) -> Models:
+    """The models with a T5 that has its tokenizer beside it."""
+    folder = models.path / "text_encoders"
+    save_file(tied(t5()), folder / "t5xxl.safetensors")
+    shutil.copy(SPIECE, folder / "spiece.model")
+    return models
+
+
+def test_the_community_s_loader_takes_t5_for_pixart(with_t5: Models) -> None:
+    clip = loaders.load_clip("t5xxl.safetensors", "pixart", None, with_t5)
+    (prompt,) = encode_pixart_alpha(64, 32, text=" A large RED circle", clip=clip).prompts
+    assert (prompt.extras.sizes, prompt.tokens.shape[-1]) == (Sizes(32, 64, 0, 0, 32, 64), 32)
+    assert torch.equal(prompt.tokens, encode_text("a large red circle", clip).prompts[0].tokens)
+
+
+def test_a_long_prompt_is_cut_at_300_tokens(with_t5: Models) -> None:
+    clip = loaders.load_clip("t5xxl.safetensors", "pixart", None, with_t5)
+    assert clip.encode("red circle " * 400).prompts[0].tokens.shape[1] == 300
+
+
+def test_nodes_that_change_clip_refuse_t5(with_t5: Models) -> None:
+    clip: Any = loaders.load_clip("t5xxl.safetensors", "pixart", None, with_t5)
+    with pytest.raises(CaptionError, match=r"input clip: this text encoder is a T5"):
+        set_last_layer(clip, -2)
+    with pytest.raises(CaptionError):
+        save_encoder(clip)
+
+
+def test_a_t5_without_its_tokenizer_says_where_to_put_it(models: Models, tmp_path: Path) -> None:
+    save_file(tied(t5()), tmp_path / "alone.safetensors")
+    with pytest.raises(TokenizerError, match=r"tokenizer.json or spiece.model"):
+        load_captions(tmp_path / "alone.safetensors", models.device)
+
+
+def test_a_folder_of_pixart_is_a_model_a_text_encoder_and_an_autoencoder(tmp_path: Path, with_t5: Models) -> None:
+    folder = with_t5.path / "diffusers" / "pixart"
+    vae = sd1.autoencoder((32, 64), 1)
+    vae.register_to_config(scaling_factor=0.13025)
+    net = transformers.pixart(context=32)
+    for part, module in (("transformer", net), ("vae", vae), ("text_encoder", t5())):
+        module.save_pretrained(folder / part)
+    (folder / "tokenizer").mkdir()
+    shutil.copy(SPIECE, folder / "tokenizer")
+    (folder / "model_index.json").write_text('{"_class_name": "PixArtAlphaPipeline"}', "utf-8")
+    model, clip, _ = loaders.load_diffusers("pixart", with_t5)
+    assert isinstance(clip, CaptionEncoder)
+    assert (model.latents.scale_factor, clip.length) == (0.13025, 120)
+    words = clip.encode("a red circle")
+    own = load_pixart("plain.safetensors", ctx=with_t5)
+    assert asked(model, words).isfinite().all()
+    with model.net.look() as there, own.net.look() as here:
+        assert (there.config.span, here.config.span) == (4.0, 32.0)
+
+
+def test_a_folder_of_dit_has_no_text_encoder(with_t5: Models) -> None:
+    folder = with_t5.path / "diffusers" / "dit"
+    transformers.dit().save_pretrained(folder / "transformer")
+    (folder / "model_index.json").write_text('{"_class_name": "DiTPipeline"}', "utf-8")
+    with pytest.raises(loaders.IncompleteCheckpointError, match="no text encoder"):
+        loaders.load_diffusers("dit", with_t5)
+    with pytest.raises(loaders.IncompleteCheckpointError, match="no autoencoder"):
+        load_dit_folder("dit", ctx=with_t5)
+
+
+def test_a_saved_transformer_is_the_same_model(models: Models) -> None:
+    model = load_dit("dit.safetensors", ctx=models)
+    path = models.path / "diffusion_models/saved.safetensors"
+    path.write_bytes(serialised(unet_weights(model.net, ()), {}))
+    again = loaders.load_diffusion_model("saved.safetensors", "default", models)
+    label = class_label(model, "tench")
+    assert torch.equal(asked(again, label), asked(model, label))
+
+
+def test_rounded_weights_are_computed_with_as_usual(models: Models) -> None:
+    model = loaders.load_diffusion_model("dit.safetensors", "fp8_e4m3fn", models)
+    whole = load_dit("dit.safetensors", ctx=models)
+    label = class_label(model, "tench")
+    rounded, exact = asked(model, label), asked(whole, label)
+    assert not torch.equal(rounded, exact)
+    assert (rounded - exact).std() < 0.2 * exact.std()
+
+
+def test_a_picture_prompt_is_for_unets(models: Models) -> None:
+    model = load_dit("dit.safetensors", ctx=models)
+    adapter: Any = SimpleNamespace(name="ip", wants_states=True, tokens=lambda _seen: torch.zeros(1, 1, 8))
+    tower: Any = SimpleNamespace(encode=lambda _image: None, nothing=lambda: None)
+    with pytest.raises(ControlError, match="expected a model with a UNet, got a DiT"):
+        apply_ip_adapter(model, adapter, Image(torch.zeros(1, 8, 8, 3)), clip_vision=tower)
