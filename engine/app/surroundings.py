@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import torch
 
 from engine.foundation.settings import Settings
 from engine.memory.device import SIMULATED, SIMULATED_BYTES, Device, open_device
+from engine.memory.precision import PRECISIONS, USUAL, Precisions, asked_for
 from engine.memory.room import Room
 from engine.node.context import Place
 from engine.store.artifacts import Artifact, ArtifactStore
@@ -29,10 +30,17 @@ class Surroundings:
     artifacts: ArtifactStore
     metadata: Mapping[str, str] = field(default_factory=dict)
     room: Room | None = None
+    precisions: Precisions = USUAL
 
-    def working(self) -> AbstractContextManager[None]:
-        """A block in which nets share the memory of the device by plan, where there is one."""
-        return nullcontext() if self.room is None else self.room.entered()
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """A block in which nets have the types that were asked for, and share the memory of the device by plan."""
+        token = PRECISIONS.set(self.precisions)
+        try:
+            with nullcontext() if self.room is None else self.room.entered():
+                yield
+        finally:
+            PRECISIONS.reset(token)
 
     def files(self, kind: str) -> Sequence[str]:
         """The names of the files of a kind."""
@@ -55,7 +63,7 @@ def surroundings(settings: Settings) -> Surroundings:
     """The surroundings that `settings` describe. Raises `DeviceError` or `FolderError`."""
     store = ArtifactStore({"output": settings.output, "temp": settings.temp})
     device = open_device(settings.device, settings.vram_budget or SIMULATED_BYTES)
-    return Surroundings(device.place, folders(settings), store, room=_room(device, settings))
+    return Surroundings(device.place, folders(settings), store, {}, _room(device, settings), asked_for(settings))
 
 
 def _room(device: Device, settings: Settings) -> Room | None:
