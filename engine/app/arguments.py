@@ -9,6 +9,7 @@ from pathlib import Path
 from engine.foundation.settings import Settings, WeightType, settings_under
 from engine.foundation.units import parse_bytes
 
+SIMULATED = "simulated"
 ROOT = Path(__file__).resolve().parents[2]
 _POLICIES = {
     "high": "keep models on the device as long as they fit",
@@ -231,6 +232,8 @@ def _refuse_contradictions(parser: argparse.ArgumentParser, options: argparse.Na
     if (options.cpu or device == "cpu") and wrong:
         parser.error(f"{where} contradicts {' and '.join(wrong)}: the CPU has no memory of its own")
     _refuse_other_types(parser, options)
+    if device == SIMULATED and options.unet_type == "int8":
+        parser.error("--device simulated contradicts --int8-unet: it counts plain numbers only")
     budget, reserve = options.vram_budget, options.reserve_vram
     if budget is not None and reserve is not None and reserve >= budget:
         parser.error("--reserve-vram contradicts --vram-budget: it leaves nothing of it")

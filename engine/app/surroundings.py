@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+from engine.app.timings import Timings
 from engine.foundation.settings import Settings
 from engine.memory.device import SIMULATED, SIMULATED_BYTES, Device, open_device
 from engine.memory.precision import PRECISIONS, USUAL, Precisions, asked_for
@@ -76,3 +77,12 @@ def _room(device: Device, settings: Settings) -> Room | None:
         return None
     policy = settings.vram_policy or "normal"
     return Room(device, settings.vram_budget, reserve=settings.reserve_vram, policy=policy, note=_log.warning)
+
+
+def timings_of(settings: Settings, around: Surroundings) -> Timings:
+    """How long nodes took on the device under flags that change it."""
+    place = around.device
+    name = torch.cuda.get_device_name(place) if place.type == "cuda" else settings.device or place.type
+    flags = (settings.unet_type, settings.vae_type, settings.vram_budget, settings.vram_policy)
+    marks = [str(flag) for flag in flags if flag is not None]
+    return Timings(settings.user / "cache" / "seconds.json", " ".join([name, *marks]))
