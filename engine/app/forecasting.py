@@ -14,6 +14,7 @@ from engine.app.surroundings import Surroundings
 from engine.app.timings import Timings, work_keys
 from engine.foundation.settings import Settings
 from engine.graph.graph import NodeId, TypedGraph
+from engine.graph.keys import Key
 from engine.memory.device import open_device
 from engine.memory.forecast import Forecast, ImaginedDevice, PlannedWork
 from engine.memory.ledger import NoRoomError
@@ -25,9 +26,7 @@ from engine.node.definition import NodeDefinition, NodeFunction
 from engine.runtime import events
 from engine.runtime.events import Event
 from engine.runtime.executor import run
-from engine.runtime.result_cache import ResultCache
-
-KEPT = 2**30  # bytes of results that are kept meanwhile
+from engine.runtime.result_cache import Result, ResultCache
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +48,7 @@ class NodeForecast:
 
 @dataclass(frozen=True, slots=True)
 class RunForecast:
-    """What a run would do on a device on which `limit` bytes may be used, `reserve` of them by others."""
+    """What a run would do on a device of which it may use `limit` bytes and leaves `reserve` to others."""
 
     device: str
     limit: int
@@ -77,12 +76,13 @@ def forecast(
     own: Callable[[str], bool],
     timings: Timings,
 ) -> RunForecast:
-    """What a run of `graph` would do under `settings`. Nothing is saved, and nodes that are not our `own` do not run."""
+    """What a run of `graph` would do under `settings`. Nothing is saved; nodes that are not our `own` do not run."""
     real = open_device(settings.device)
     there = real.figures()
     total = settings.vram_budget or there.total if real.kind == "simulated" else there.free + there.held
     device = ImaginedDevice(total)
-    room = Forecast(device, settings.vram_budget, reserve=settings.reserve_vram, policy=settings.vram_policy or "normal")
+    policy = settings.vram_policy or "normal"
+    room = Forecast(device, settings.vram_budget, reserve=settings.reserve_vram, policy=policy)
     precisions = replace(asked_for(settings), can=abilities(real.place))
     imagined = replace(around, device=torch.device("cpu"), room=room, precisions=precisions)
     watch = _Watch(room)
@@ -91,7 +91,7 @@ def forecast(
         for name, definition in definitions.items()
     }
     with imagined.working(), _standing_in(device):
-        run(graph, stood_in, imagined, cache=ResultCache(KEPT), sink=watch)
+        run(graph, stood_in, imagined, cache=_Nothing(0), sink=watch)
     keys = work_keys(graph, definitions, around.fingerprint)
     nodes = tuple(
         NodeForecast(
@@ -114,6 +114,13 @@ def _standing_in(device: ImaginedDevice) -> Iterator[None]:
         yield
     finally:
         STAND_IN.reset(token)
+
+
+class _Nothing(ResultCache):
+    """Keeps nothing: what a node would give has no bytes to count."""
+
+    def put(self, key: Key, result: Result) -> None:
+        """Let the result go."""
 
 
 class _Watch:
@@ -143,7 +150,6 @@ class _Watch:
             except Cancelled:
                 raise
             except Exception as error:  # noqa: BLE001  # the border: a node may raise anything, at zeros most of all
-                import traceback; traceback.print_exc()
                 return self._unknown(f"{type(error).__name__}: {error}")
             return self._driven(value) if inspect.isgenerator(value) else value
 

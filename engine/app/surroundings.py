@@ -11,8 +11,9 @@ from pathlib import Path
 import torch
 
 from engine.app.timings import Timings
-from engine.foundation.settings import Settings
+from engine.foundation.settings import DEFAULT_RAM_RESERVE, Settings
 from engine.memory.device import SIMULATED, SIMULATED_BYTES, Device, open_device
+from engine.memory.host import Host
 from engine.memory.precision import PRECISIONS, USUAL, Precisions, asked_for
 from engine.memory.room import Room
 from engine.node.context import Place
@@ -30,8 +31,24 @@ class Surroundings:
     folders: Folders
     artifacts: ArtifactStore
     metadata: Mapping[str, str] = field(default_factory=dict)
+    hardware: Device | None = None
     room: Room | None = None
+    host: Host = field(default_factory=lambda: Host(DEFAULT_RAM_RESERVE))
     precisions: Precisions = USUAL
+
+    def memory(self) -> dict[str, int]:
+        """Bytes by name: of the device, of which torch holds some, of the machine, and those in the books."""
+        assert self.hardware is not None
+        there = self.hardware.figures()
+        figures = {"device_total": there.total, "device_free": max(0, there.free), "host_free": self.host.free()}
+        if self.hardware.can.own_memory:
+            figures |= {"torch_total": there.held, "torch_free": there.held - there.used}
+        if self.room is not None:
+            figures |= {f"ledger_{use}": nbytes for use, nbytes in self.room.ledger.figures().items()}
+            figures["out_of_memory"] = self.room.out_of_memory
+            pinned = getattr(self.room, "pinned", None)
+            figures["host_pinned"] = 0 if pinned is None else pinned.ledger.used
+        return figures
 
     @contextmanager
     def working(self) -> Iterator[None]:
@@ -64,7 +81,15 @@ def surroundings(settings: Settings) -> Surroundings:
     """The surroundings that `settings` describe. Raises `DeviceError` or `FolderError`."""
     store = ArtifactStore({"output": settings.output, "temp": settings.temp})
     device = open_device(settings.device, settings.vram_budget or SIMULATED_BYTES)
-    return Surroundings(device.place, folders(settings), store, {}, _room(device, settings), asked_for(settings))
+    return Surroundings(
+        device.place,
+        folders(settings),
+        store,
+        hardware=device,
+        room=_room(device, settings),
+        host=Host(settings.ram_reserve),
+        precisions=asked_for(settings),
+    )
 
 
 def _room(device: Device, settings: Settings) -> Room | None:

@@ -18,6 +18,7 @@ from torch.utils._pytree import tree_iter, tree_map
 
 from engine.foundation.settings import VramPolicy
 from engine.memory.device import SIMULATED, Device, MemoryFigures
+from engine.memory.groups import GROUP_BYTES
 from engine.memory.ledger import NoRoomError
 from engine.memory.plan import Demand, Mode, smallest
 from engine.memory.room import ALL, Given, Room, Tenant, Work
@@ -26,13 +27,26 @@ Net = TypeVar("Net", bound=nn.Module)
 T = TypeVar("T")
 
 
+class _Shapes(FakeTensorMode):  # type: ignore[no-untyped-call]
+    """Computes shapes. A number that is asked for out of a tensor is 1, and what is asked whether it is so, is so."""
+
+    def __init__(self) -> None:
+        super().__init__(allow_non_fake_inputs=True)
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """One operation."""
+        if func is torch.ops.aten._local_scalar_dense.default and isinstance(args[0], FakeTensor):
+            return 1.0 if args[0].dtype.is_floating_point else args[0].dtype == torch.bool or 1
+        return super().__torch_dispatch__(func, types, args, kwargs)
+
+
 class ImaginedDevice(Device):
     """A device of `total` bytes that holds nothing and computes nothing; what is made there knows its shape only."""
 
     def __init__(self, total: int) -> None:
         super().__init__(torch.device("cpu"), SIMULATED)
         self._total = total
-        self._mode = FakeTensorMode(allow_non_fake_inputs=True)
+        self._mode = _Shapes()
 
     def figures(self) -> MemoryFigures:
         """All of its memory is free: what is reserved stands in the books alone."""
@@ -85,9 +99,15 @@ class Forecast(Room):
     """A room on an imagined device, which notes how work would be done. Set `place` to what asks for it."""
 
     def __init__(
-        self, device: ImaginedDevice, limit: int | None = None, *, reserve: int = 0, policy: VramPolicy = "normal"
+        self,
+        device: ImaginedDevice,
+        limit: int | None = None,
+        *,
+        reserve: int = 0,
+        policy: VramPolicy = "normal",
+        bounds: tuple[int, int] = GROUP_BYTES,
     ) -> None:
-        super().__init__(device, limit, reserve=reserve, policy=policy)
+        super().__init__(device, limit, reserve=reserve, policy=policy, bounds=bounds)
         self.place = ""
         self._planned_work: dict[Hashable, PlannedWork] = {}
         self._answers: dict[Hashable, tuple[object, object]] = {}

@@ -56,7 +56,8 @@ def layout(net: nn.Module, trace: Trace | None = None, bounds: tuple[int, int] =
     """The groups of `net`, for the operation of `trace` or, without one, for all in the order of the modules.
 
     Parameters of modules with children, those that modules share and those that are used astray are fixed, as nobody
-    could tell when they are needed, and so are those that consist of several tensors (integers with their scales); without a trace so are those within torch's own attention, which does that.
+    could tell when they are needed; without a trace so are those within torch's own attention, which does that. Fixed
+    are also those that consist of several tensors, such as integers with their scales.
     """
     owners = dict(net.named_modules())
     parameters = dict(net.named_parameters(remove_duplicate=False))

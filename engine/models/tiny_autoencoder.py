@@ -66,9 +66,11 @@ def load_tiny_vae(encoder: Path | None, decoder: Path | None, scale_factor: floa
     A half that is not there is only missed when it is used. Raises what `load_tiny_decoder` raises.
     """
     device = PRECISIONS.get().vae_place(device)
+    reading = load_tiny_encoder(encoder, device) if encoder else None
+    writing = load_tiny_decoder(decoder, device) if decoder else None
     with contextlib.ExitStack() as stack:
-        first = stack.enter_context(load_tiny_encoder(encoder, device).lease()) if encoder else None
-        second = stack.enter_context(load_tiny_decoder(decoder, device).lease()) if decoder else None
+        first = stack.enter_context(reading.lease()) if reading else None
+        second = stack.enter_context(writing.lease()) if writing else None
     some = first or second
     if some is None:
         raise ArchitectureError("this tiny autoencoder has no file", expected="an encoder, a decoder or both")

@@ -36,7 +36,7 @@ def run(options: argparse.Namespace, settings: Settings) -> int:
 
 def table(found: RunForecast) -> str:
     """For people: a line for each net that a node uses, and what all of it comes to."""
-    rows = [COLUMNS]
+    rows: list[tuple[str, ...]] = [COLUMNS]
     for node in found.nodes:
         rows += _rows(node)
     widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS))]
@@ -83,7 +83,7 @@ def _rows(node: NodeForecast) -> list[tuple[str, ...]]:
     name, seconds = f"{node.title} ({node.id})", "-" if node.seconds is None else f"{node.seconds:.2f}"
     if not node.works:
         return [] if node.seconds is None else [(name, "", "", "", "", "", "", seconds)]
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for place, work in enumerate(node.works):
         activations = min([work.demand.row_bytes, *(tile.nbytes for tile in work.demand.tiles)])
         rows.append((

@@ -59,6 +59,7 @@ def test_a_worker_is_given_them() -> None:
         (["--fp16-unet", "--bf16-unet"], "--bf16-unet: not allowed with argument --fp16-unet"),
         (["--fp16-vae", "--fp32-vae"], "--fp32-vae: not allowed with argument --fp16-vae"),
         (["--force-fp16", "--force-fp32"], "--force-fp32: not allowed with argument --force-fp16"),
+        (["--device", "simulated", "--int8-unet"], "--device simulated contradicts --int8-unet"),
         (["--force-fp16", "--fp8_e4m3fn-unet"], "--force-fp16 contradicts --fp8_e4m3fn-unet"),
         (["--force-fp32", "--fp16-text-enc"], "--force-fp32 contradicts --fp16-text-enc"),
     ],
