@@ -12,6 +12,7 @@ from torch import Tensor
 from engine.diffusion.denoiser import Denoiser, denoiser_of
 from engine.foundation.errors import EaselError
 from engine.memory.handle import ModelHandle
+from engine.memory.precision import HOST
 from engine.models.checkpoint import Checkpoint, load_checkpoint, load_unet, load_vae
 from engine.models.declared import declared_prediction
 from engine.models.folder import load_folder
@@ -170,7 +171,7 @@ def _parts(checkpoint: Checkpoint, name: str) -> tuple[Denoiser, TextEncoder, Va
 
 
 def _clip(names: Sequence[str], family: str, device: str | None, ctx: NodeContext) -> TextEncoder:
-    where = torch.device("cpu") if device == "cpu" else ctx.device
+    where = HOST if device == "cpu" else ctx.device
     return load_text_encoder([ctx.file("text_encoders", name) for name in names], where, embeddings(ctx), family)
 
 

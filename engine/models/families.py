@@ -36,12 +36,23 @@ class Family:
     downscale: int = 8
     supported: bool = True
 
+    @property
+    def attention_overflows(self) -> bool:
+        """Whether the products of its UNet's attention leave the range of float16, as Stable Diffusion 2's do."""
+        return self.name in _OF_SD2
+
+    @property
+    def vae_overflows(self) -> bool:
+        """Whether its autoencoder's activations leave the range of float16, as SDXL's do."""
+        return self.vector.startswith("sizes")
+
 
 def _facts(channels: int, projections: str, text: str, **more: str) -> dict[str, tuple[str, ...]]:
     facts = {"channels": (str(channels),), "projections": (projections,), "text encoder": (text, "none")}
     return facts | {name.replace("_", " "): tuple(value.split("|")) for name, value in more.items()}
 
 
+_OF_SD2 = frozenset({SD2, "SD 2.x inpainting", DEPTH, UPSCALER, UNCLIP})
 _OLD, _NEW = "convolutions", "linear"
 _BOTH, _ALONE = "CLIP and OpenCLIP", "OpenCLIP alone"
 _BASE = {"conditioning_vector": "vector", "finest_level": "no attention", "guidance_embedding": "no|yes"}
