@@ -1,7 +1,8 @@
 """What the nets of single families take besides noisy latents and tokens: a vector, and more channels of the latent.
 
 Sources: Podell et al. 2023, section 2.2 (sizes), Rombach et al. 2022 and the published configurations (inpainting,
-depth, x4), Brooks et al. 2023, section 3.2 (edits), Ramesh et al. 2022, section 2.1 (unCLIP).
+depth, x4), Brooks et al. 2023, section 3.2 (edits), Ramesh et al. 2022, section 2.1 (unCLIP), Peebles and Xie 2022
+(classes), Chen et al. 2023, appendix (PixArt's sizes).
 """
 
 from __future__ import annotations
@@ -47,7 +48,8 @@ class PictureStatistics:
 class NetExtras:
     """What a net takes, and what a sampling has of it: its seed, and the latent that it starts from.
 
-    `width` is that of the vector. An inpainting net is shown the start where a prompt holds no picture.
+    `width` is that of the vector, or how many classes the net knows, the last of which stands for none, and `names` are
+    theirs. An inpainting net is shown the start where a prompt holds no picture.
     """
 
     vector: VectorKind = "none"
@@ -56,6 +58,7 @@ class NetExtras:
     statistics: PictureStatistics | None = None
     seed: int = 0
     start: Latent | None = None
+    names: tuple[str, ...] = ()
 
     def begun(self, seed: int, latent: Latent) -> NetExtras:
         """The same for a sampling of `latent` from `seed`."""
@@ -80,6 +83,11 @@ class NetExtras:
                 row = torch.tensor([_level(prompt)])
             case "picture":
                 row = self._of_pictures(prompt)
+            case "class":
+                row = torch.tensor([check_class(prompt.extras.label, self.width, "inputs positive and negative")])
+            case "picture size":
+                height, width = _sizes(prompt, x, downscale)[:2]
+                row = torch.tensor([[height, width, height / width]])
             case _:
                 return None
         return repeated(row, len(x))
@@ -159,9 +167,43 @@ class NetExtras:
 NO_EXTRAS = NetExtras()
 
 
+def check_class(label: int | None, classes: int, where: str) -> int:
+    """The number of a class in a table of `classes`, the last of which stands for none.
+
+    Raises `MissingExtraError` for one that the table does not have.
+    """
+    none = classes - 1
+    if label is not None and not 0 <= label <= none:
+        raise MissingExtraError(
+            "this net knows no such class",
+            where=where,
+            expected=f"a class from 0 to {none - 1}, or {none} for none",
+            got=str(label),
+            hint="Look for its name with ImageNetLabel or DiTClassLabel.",
+        )
+    return none if label is None else label
+
+
 def check_inputs(config: NetConfig, tokens: Tensor, entering: Tensor) -> None:
     """Raise `MissingExtraError` unless a net takes tokens `(B, T, D)` and latents `(B, C, h, w)` of these widths."""
-    if config.context_channels and tokens.shape[-1] != config.context_channels:
+    words = getattr(config, "words", 0)  # that a net takes exactly, as U-ViT does
+    if tokens.shape[-1] != config.context_channels and 0 in (tokens.shape[-1], config.context_channels):
+        raise MissingExtraError(
+            "this net paints what words say" if config.context_channels else "this net paints classes",
+            where="inputs positive and negative",
+            expected="an encoded text" if config.context_channels else "a class",
+            got="a class" if config.context_channels else "an encoded text",
+            hint="" if config.context_channels else "Choose one with ImageNetLabel or DiTClassLabel.",
+        )
+    if words and tokens.shape[1] != words:
+        raise MissingExtraError(
+            "this net takes prompts of one length only",
+            where="inputs positive and negative",
+            expected=f"{words} tokens",
+            got=str(tokens.shape[1]),
+            hint="Shorten the prompt.",
+        )
+    if tokens.shape[-1] != config.context_channels:
         raise MissingExtraError(
             "this prompt was encoded by another text encoder",
             where="inputs positive and negative",

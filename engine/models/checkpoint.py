@@ -13,7 +13,7 @@ from engine.memory.handle import ModelHandle
 from engine.models.detect import UNET, VAE, ArchitectureError, Detection, detect, wrong_kind
 from engine.models.diffusers_names import is_vae
 from engine.models.families import FAMILIES, SD1, Family, Prediction
-from engine.models.nets.unet import UNet
+from engine.models.nets.denoising import DenoisingNet
 from engine.models.parts import TowerSource, original_unet, text_encoder_of, towers_of, unet_of, vae_of
 from engine.models.text.encoder import Embeddings, TextEncoder
 from engine.models.text.tokenizer import ClipTokenizer
@@ -37,11 +37,12 @@ class Checkpoint:
     Latents have `latent_channels` channels and cells of `downscale` pixels, and are multiplied by `scale_factor` for
     the UNet, which predicts `prediction`. With `zero_terminal` its noise levels end in nothing but noise. `statistics`
     are mean and deviation of the embeddings of pictures that unCLIP was trained on, where the file has them, and
-    `latent_statistics` those of each channel of latents, which an EDM net sees at mean 0 and deviation 1.
+    `latent_statistics` those of each channel of latents, which an EDM net sees at mean 0 and deviation 1. `names` are
+    those of the classes that a class-conditional net knows.
     """
 
     detection: Detection
-    unet: ModelHandle[UNet]
+    unet: ModelHandle[DenoisingNet]
     prediction: Prediction
     latent_channels: int
     scale_factor: float
@@ -52,6 +53,7 @@ class Checkpoint:
     zero_terminal: bool = False
     statistics: tuple[Tensor, Tensor] | None = None
     latent_statistics: tuple[Tensor, Tensor] | None = None
+    names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -166,7 +168,14 @@ def load_unet(
 
     Its weights are rounded to `stored` first, if that is given. Raises what `load_checkpoint` raises.
     """
-    weights = open_weights(path)
+    return unet_in(open_weights(path), device, dtype=dtype, stored=stored)
+
+
+def unet_in(
+    weights: Weights, device: torch.device, *, dtype: torch.dtype | None = None, stored: torch.dtype | None = None
+) -> Checkpoint:
+    """The UNet in `weights`, see `load_unet`."""
+    path = weights.path
     prefix = UNET if any(name.startswith(UNET) for name in weights) else ""
     part = original_unet(weights.part(prefix))
     shapes = {f"{UNET}{name}": tuple(tensor.shape) for name, tensor in part.items()}

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 Prediction: TypeAlias = Literal["epsilon", "v", "edm"]
-VectorKind: TypeAlias = Literal["none", "sizes", "sizes and score", "noise level", "picture"]
+VectorKind: TypeAlias = Literal["none", "sizes", "sizes and score", "noise level", "picture", "class", "picture size"]
 ChannelsKind: TypeAlias = Literal["none", "inpainting", "edit", "depth", "low resolution"]
+Curve: TypeAlias = Literal["scaled linear", "linear"]
 
 SD1, SD2, SDXL, REFINER, TAIYI = "SD 1.x", "SD 2.x", "SDXL", "SDXL refiner", "Taiyi"
 UPSCALER, UNCLIP, DEPTH, VIDEO = "SD x4 upscaler", "Stable unCLIP", "SD 2.x depth", "Stable Video Diffusion"
@@ -23,7 +24,8 @@ class Family:
     """One family. `facts` lists every value that a fact of detection may have.
 
     A prediction of None is told from the weights. `vector` and `channels` say what the net takes besides noisy latents
-    and tokens; `betas` are the ends of the noise schedule, `downscale` the pixels of a latent cell along a side.
+    and tokens; `betas` are the ends of the noise schedule, a line of `curve`, `downscale` the pixels of a latent cell
+    along a side.
     """
 
     name: str
@@ -33,6 +35,7 @@ class Family:
     vector: VectorKind = "none"
     channels: ChannelsKind = "none"
     betas: tuple[float, float] = (0.00085, 0.012)
+    curve: Curve = "scaled linear"
     downscale: int = 8
     supported: bool = True
 

@@ -43,7 +43,7 @@ def load_folder(
     detection = _detected(folder, unet, towers)
     tokenizer, bert = _tokenizer(folder / "tokenizer")
     tower_sources = tuple(_read_as(weights, config, detection.family, bert) for weights, config in towers)
-    config, scheduler = _config(folder / "vae"), _config(folder / "scheduler", "scheduler_config.json")
+    config, scheduler = part_config(folder / "vae"), part_config(folder / "scheduler", "scheduler_config.json")
     edm = str(scheduler.get("_class_name", "")).startswith("EDM")
     source = Source(
         folder.name,
@@ -92,7 +92,7 @@ def sharded(index: Path) -> dict[str, Tensor]:
 def _towers(folder: Path) -> list[tuple[dict[str, Tensor], Mapping[str, Any]]]:
     """The text towers that are there, with their configurations."""
     parts = [folder / name for name in ("text_encoder", "text_encoder_2") if (folder / name).is_dir()]
-    return [(part_weights(part), _config(part)) for part in parts]
+    return [(part_weights(part), part_config(part)) for part in parts]
 
 
 def _detected(folder: Path, unet: Mapping[str, Tensor], towers: list[Any]) -> Detection:
@@ -145,7 +145,7 @@ def _latent_statistics(config: Mapping[str, Any]) -> tuple[Tensor, Tensor]:
     return torch.tensor(found[0]).flatten().float(), torch.tensor(found[1]).flatten().float()
 
 
-def _config(part: Path, name: str = "config.json") -> Mapping[str, Any]:
+def part_config(part: Path, name: str = "config.json") -> Mapping[str, Any]:
     """A part's configuration, empty if it has none."""
     return _json(part / name) if (part / name).is_file() else {}
 

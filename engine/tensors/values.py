@@ -88,7 +88,7 @@ class Extras:
     `sizes` and `score` (aesthetic, about 0..10) are SDXL's and its refiner's, `seen` unCLIP's. `picture` `(B, C, h, w)`
     goes into the net beside the noisy latent: latents as the autoencoder gives them (inpainting, with `repaint`
     `(B, H, W)`, 1 = paint anew; edits), a depth map of one channel in any range, or for the x4 upscaler a picture in
-    -1..1 with its `noise` in 0..1.
+    -1..1 with its `noise` in 0..1. `label` is the number of a class, for nets that paint classes; None: no class.
     """
 
     sizes: Sizes | None = None
@@ -97,6 +97,7 @@ class Extras:
     picture: Tensor | None = None
     repaint: Tensor | None = None
     noise: float = 0.0
+    label: int | None = None
 
 
 NO_EXTRAS = Extras()
