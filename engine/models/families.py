@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 Prediction: TypeAlias = Literal["epsilon", "v", "edm"]
-VectorKind: TypeAlias = Literal["none", "sizes", "sizes and score", "noise level", "picture"]
-ChannelsKind: TypeAlias = Literal["none", "inpainting", "edit", "depth", "low resolution"]
+VectorKind: TypeAlias = Literal["none", "sizes", "sizes and score", "noise level", "picture", "small picture's noise"]
+ChannelsKind: TypeAlias = Literal["none", "inpainting", "edit", "depth", "low resolution", "small picture"]
 
 SD1, SD2, SDXL, REFINER, TAIYI = "SD 1.x", "SD 2.x", "SDXL", "SDXL refiner", "Taiyi"
 UPSCALER, UNCLIP, DEPTH, VIDEO = "SD x4 upscaler", "Stable unCLIP", "SD 2.x depth", "Stable Video Diffusion"

@@ -67,6 +67,28 @@ class Call:
     sigma: float
     rows: Rows
 
+    @classmethod
+    def of(
+        cls,
+        net: nn.Module,
+        x: Tensor,
+        timesteps: Tensor,
+        context: Tensor,
+        y: Tensor | None,
+        sigma: float,
+        rows: Rows | None,
+    ) -> Call:
+        """A call whose rows are samples on the whole canvas where `rows` is None."""
+        return cls(net, x, timesteps, context, y, sigma, rows or Rows.whole(len(x), (x.shape[-2], x.shape[-1])))
+
+
+def started(patches: tuple[Patch, ...], call: Call, width: int) -> Site | None:
+    """Where patches are asked first in a call of a net of `width`, with what they are for it; None without patches."""
+    if not patches:
+        return None
+    canvas = (call.x.shape[-2], call.x.shape[-1])
+    return Site(tuple(patch.begun(call) for patch in patches), call.sigma, canvas, width)
+
 
 class Patch:
     """A change to one call of a UNet; every hook leaves things as they are unless it is overridden."""
