@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from engine.diffusion.latent_format import LatentFormat
 from engine.diffusion.parameterisation import cosine, scaled_linear
+from engine.foundation.bounds import within
 from engine.foundation.errors import EaselError
 from engine.models.families import ChannelsKind, VectorKind
 from engine.models.nets.denoising import NetConfig
@@ -81,6 +82,8 @@ class NetExtras:
                 row = self._of_numbers(prompt, [*numbers, score])
             case "noise level":
                 row = torch.tensor([_level(prompt)])
+            case "small picture's noise":
+                row = torch.tensor([float(_augmentation(prompt))])
             case "picture":
                 row = self._of_pictures(prompt)
             case "class":
@@ -108,6 +111,9 @@ class NetExtras:
             case "low resolution":
                 picture = _like(_picture(prompt, "a small picture", "SD_4XUpscale_Conditioning"), x)
                 return _noised(picture, _level(prompt), *UPSCALE_LEVELS, self.seed)
+            case "small picture":
+                picture = _picture(prompt, "a small picture", "CascadeUpscaleConditioning")
+                return _noised(_enlarged(picture, x), _augmentation(prompt), *PICTURE_LEVELS, self.seed)
             case _:
                 return None
 
@@ -235,6 +241,18 @@ def _noised(x: Tensor, level: int, signal: Tensor, spread: Tensor, seed: int) ->
     generator = torch.Generator().manual_seed((seed + NOISE_SEED_OFFSET) % 2**64)
     noise = torch.randn(x.shape, generator=generator)
     return x * float(signal[level]) + noise.to(x) * float(spread[level])
+
+
+def _augmentation(prompt: Prompt) -> int:
+    """The timestep whose noise the small picture is given, as published: the share of a thousand, rounded down."""
+    within("noise_level", prompt.extras.noise, 0.0, 1.0)
+    return min(int(prompt.extras.noise * len(PICTURE_LEVELS[0])), len(PICTURE_LEVELS[0]) - 1)
+
+
+def _enlarged(picture: Tensor, x: Tensor) -> Tensor:
+    """A small picture in the size and the batch of `x`: corners stay where they are (published code)."""
+    large = F.interpolate(picture, size=x.shape[-2:], mode="bilinear", align_corners=True)
+    return repeated(large, len(x)).to(x)
 
 
 def _level(prompt: Prompt) -> int:

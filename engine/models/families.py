@@ -11,8 +11,17 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 Prediction: TypeAlias = Literal["epsilon", "v", "edm"]
-VectorKind: TypeAlias = Literal["none", "sizes", "sizes and score", "noise level", "picture", "class", "picture size"]
-ChannelsKind: TypeAlias = Literal["none", "inpainting", "edit", "depth", "low resolution"]
+VectorKind: TypeAlias = Literal[
+    "none",
+    "sizes",
+    "sizes and score",
+    "noise level",
+    "picture",
+    "class",
+    "picture size",
+    "small picture's noise",
+]
+ChannelsKind: TypeAlias = Literal["none", "inpainting", "edit", "depth", "low resolution", "small picture"]
 Curve: TypeAlias = Literal["scaled linear", "linear"]
 
 SD1, SD2, SDXL, REFINER, TAIYI = "SD 1.x", "SD 2.x", "SDXL", "SDXL refiner", "Taiyi"

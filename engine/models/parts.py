@@ -6,9 +6,10 @@ Nets are built without memory and then given the mapped tensors of the file, so 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from engine.memory.handle import ModelHandle
 from engine.memory.precision import PRECISIONS, quantised, stored
@@ -28,6 +29,7 @@ from engine.models.text.tower import CLIP_H, CLIP_L, SDXL_G, SDXL_L, Recipe, Tow
 from engine.models.vae import Vae
 from engine.models.weights import Weights
 
+Net = TypeVar("Net", bound=nn.Module)
 TowerSource = tuple[Mapping[str, Tensor], Recipe]
 
 _ATTENTION_NAMES = {
@@ -62,10 +64,24 @@ def unet_of(
     config = unet_config({name: tuple(tensor.shape) for name, tensor in named.items()}, "", where=where)
     with torch.device("meta"):
         net = UNet(config)
+    return in_types(net, named, device, where, dtype, storage=storage, overflows=overflows)
+
+
+def in_types(
+    net: Net,
+    weights: Mapping[str, Tensor],
+    device: torch.device,
+    where: str,
+    dtype: torch.dtype | None = None,
+    *,
+    storage: torch.dtype | None = None,
+    overflows: bool = False,
+) -> Net:
+    """A denoising net, built on the meta device, with all of its `weights`, in the types of a UNet; see `unet_of`."""
     precisions = PRECISIONS.get()
     types = precisions.of("unet", device, overflows=overflows)
     int8 = types.int8 and storage is None and dtype is None
-    narrow = stored(named, storage or (types.storage if dtype is None else None))
+    narrow = stored(weights, storage or (types.storage if dtype is None else None))
     fill(net, narrow, dtype or types.compute, where, exact=True, narrow=not int8)
     if dtype is None:
         attend_in(net, types.attention)

@@ -239,13 +239,13 @@ class UNet(DenoisingNet):
             embedding = embedding + self.label_emb(y)
         skips: list[Tensor] = []
         for number, block in enumerate(self.input_blocks):
-            site = _at(start, "input", number)
+            site = at(start, "input", number)
             x = skipped(site, block(x, embedding, context, site=site))
             skips.append(x)
             x = passed(site, x)
-        x = self.middle_block(x, embedding, context, site=_at(start, "middle", 0))
+        x = self.middle_block(x, embedding, context, site=at(start, "middle", 0))
         for number, block in enumerate(self.output_blocks):
-            site = _at(start, "output", number)
+            site = at(start, "output", number)
             x = torch.cat(joined(site, x, skips.pop()), dim=1)
             size = (skips[-1].shape[-2], skips[-1].shape[-1]) if skips else None
             x = block(x, embedding, context, size, site)
@@ -266,5 +266,6 @@ class UNet(DenoisingNet):
         )
 
 
-def _at(site: Site | None, part: Part, block: int) -> Site | None:
+def at(site: Site | None, part: Part, block: int) -> Site | None:
+    """The site of a block; None where there are no patches."""
     return None if site is None else replace(site, part=part, block=block)
