@@ -16,8 +16,10 @@ from engine.models.assembly import fill
 from engine.models.configs import autoencoder_config, unet_config
 from engine.models.detect import CLIP, ArchitectureError
 from engine.models.diffusers_names import is_unet, is_vae, unet_names, vae_names
-from engine.models.nets.autoencoder import Autoencoder
+from engine.models.nets.autoencoder import Autoencoder, Decoder
 from engine.models.nets.unet import UNet
+from engine.models.nets.video_autoencoder import VideoDecoder
+from engine.models.nets.video_unet import VideoUNet
 from engine.models.text.bert import WORDS, load_bert
 from engine.models.text.encoder import Embeddings, TextEncoder
 from engine.models.text.open_clip import text_tower
@@ -47,7 +49,7 @@ def unet_of(weights: Mapping[str, Tensor], dtype: torch.dtype, where: str) -> UN
     named = original_unet(weights)
     config = unet_config({name: tuple(tensor.shape) for name, tensor in named.items()}, "", where=where)
     with torch.device("meta"):
-        net = UNet(config)
+        net = (VideoUNet if config.video else UNet)(config)
     return fill(net, named, dtype, where, exact=True, narrow=True)
 
 
@@ -67,7 +69,7 @@ def vae_of(weights: Mapping[str, Tensor], device: torch.device, where: str, dtyp
     named = {_todays_name(names.get(name, name)): tensor for name, tensor in weights.items()}
     config = autoencoder_config({name: tuple(tensor.shape) for name, tensor in named.items()}, "", where=where)
     with torch.device("meta"):
-        net = Autoencoder(config)
+        net = Autoencoder(config, VideoDecoder if config.video else Decoder)
     fill(net, named, dtype or compute_dtype(device), where, narrow=True)
     return Vae(ModelHandle(net, device), config.downscale, config.latent_channels)
 

@@ -120,8 +120,7 @@ class SpatialTransformer(nn.Module):
         h = h.flatten(2).transpose(1, 2)
         if self.linear_projection:
             h = self.proj_in(h)
-        for layer, block in enumerate(self.transformer_blocks):
-            h = block(h, context, site and site.inside(layer, (height, width)))
+        h = self._through(h, context, site, (height, width))
         if self.linear_projection:
             h = self.proj_out(h)
         h = h.transpose(1, 2).unflatten(2, (height, width))
@@ -129,6 +128,12 @@ class SpatialTransformer(nn.Module):
             h = self.proj_out(h)
         out: Tensor = x + h
         return out
+
+    def _through(self, h: Tensor, context: Tensor, site: Site | None, cells: tuple[int, int]) -> Tensor:
+        """Tokens `(B, N, C)` of a feature map of `cells` through all blocks."""
+        for layer, block in enumerate(self.transformer_blocks):
+            h = block(h, context, site and site.inside(layer, cells))
+        return h
 
 
 def _projection(channels: int, linear: bool) -> nn.Module:
