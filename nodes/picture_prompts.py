@@ -19,6 +19,7 @@ from engine.models.control.ip_adapter import (
     style_places,
 )
 from engine.models.control.style import StyleModel, TokenBias, load_style_model
+from engine.models.nets.denoising import NetConfig
 from engine.models.nets.unet import UNetConfig
 from engine.models.vision.tower import ImageEncoder, ImageStates
 from engine.node import PLAIN, Choice, Files, Fraction, NodeContext, Range, node
@@ -127,10 +128,10 @@ def _combined(tokens: Tensor, how: str) -> Tensor:
     return tokens.flatten(0, 1)[None] if how == "concat" else tokens.mean(dim=0, keepdim=True)
 
 
-def _places(config: UNetConfig, weight_type: str) -> frozenset[Place] | None:
+def _places(config: NetConfig, weight_type: str) -> frozenset[Place] | None:
     if weight_type == LINEAR:
         return None
-    if len(config.channel_mult) != SDXL_LEVELS:
+    if not isinstance(config, UNetConfig) or len(config.channel_mult) != SDXL_LEVELS:
         raise ControlError(
             "only SDXL has layers that are about style or composition",
             where="IPAdapterAdvanced, input weight_type",

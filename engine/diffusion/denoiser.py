@@ -26,13 +26,12 @@ from engine.models.adapters.adapter import Adapter, Stack
 from engine.models.adapters.applying import ChangedWeights, FileStack
 from engine.models.checkpoint import Checkpoint, Prediction
 from engine.models.latent_rgb import fitted_map
-from engine.models.nets.activations import row_bytes
+from engine.models.nets.denoising import DenoisingNet, row_bytes
 from engine.models.nets.patches import Patch
-from engine.models.nets.unet import UNet
 from engine.tensors.rows import Rows
 from engine.tensors.values import Latent
 
-__all__ = ["Denoiser", "LatentFormat", "denoiser_of"]
+__all__ = ["Answer", "Denoiser", "LatentFormat", "denoiser_of"]
 
 EDM_SIGMAS = (0.002, 80.0)  # of Playground v2.5's published scheduler, and of Karras et al. 2022
 PREDICTIONS: Mapping[Prediction, Parameterisation] = {"epsilon": EPSILON, "v": VELOCITY, "edm": Preconditioned()}
@@ -40,19 +39,38 @@ DEFAULT_SCALE = 8.0  # what a net that embeds the guidance scale is told where n
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Answer:
+    """The denoised estimate `(B, C, h, w)`, and what the net learned of the variance, as large, where it did.
+
+    The variance is 1 where its logarithm is to be the largest there may be, -1 where the smallest (see `Evaluate`).
+    """
+
+    estimate: Tensor
+    variance: Tensor | None = None
+
+    def split(self, size: int) -> list[Answer]:
+        """Parts of `size` rows each."""
+        estimates = torch.split(self.estimate, size)
+        if self.variance is None:
+            return [Answer(estimate) for estimate in estimates]
+        return [Answer(*parts) for parts in zip(estimates, torch.split(self.variance, size), strict=True)]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Denoiser:
-    """A UNet with what it predicts, and the noise levels and the latents it works on.
+    """A net with what it predicts, and the noise levels and the latents it works on.
 
     `trained` are the levels of the checkpoint where `levels` were changed. `guidance` says how its estimates are
     combined, and `patches` take part in every call of the net, which others may share unpatched. `adapters` change its
     weights for this denoiser alone, and `hooked` do so besides, for prompts that bring them along; `changed` keeps what
     they make of them, for all denoisers of the net. `extras` are what the net takes besides, and `embedded_scale` the
-    guidance scale, if the net itself is told of it.
+    guidance scale, if the net itself is told of it. A net that has `learned_variance` answers with as many channels
+    for it behind those of what it predicts.
     """
 
     socket: ClassVar[str] = "MODEL"
 
-    net: ModelHandle[UNet]
+    net: ModelHandle[DenoisingNet]
     levels: NoiseLevels
     latents: LatentFormat
     prediction: Parameterisation = EPSILON
@@ -66,6 +84,13 @@ class Denoiser:
     differential: float | None = None  # how strongly the grey of a noise mask says when to repaint, None: not at all
     extras: NetExtras = NO_EXTRAS
     embedded_scale: float | None = None
+    learned_variance: bool = False
+
+    @property
+    def counts_tokens(self) -> bool:
+        """Whether it matters to the net how often a token stands there."""
+        with self.net.look() as net:
+            return net.counts_tokens
 
     @property
     def nbytes(self) -> int:
@@ -102,6 +127,18 @@ class Denoiser:
         channels: Tensor | None = None,
         rows: Rows | None = None,
     ) -> Tensor:
+        """The denoised estimate `(B, C, h, w)`, see `answer`."""
+        return self.answer(x, sigma, tokens, vector, channels, rows).estimate
+
+    def answer(
+        self,
+        x: Tensor,
+        sigma: float,
+        tokens: Tensor,
+        vector: Tensor | None = None,
+        channels: Tensor | None = None,
+        rows: Rows | None = None,
+    ) -> Answer:
         """The denoised estimate of scaled latents `x` `(B, C, h, w)` at `sigma`, for token states `(B, T, D)`.
 
         `vector` `(B, V)` and more `channels` `(B, C', h, w)` of the latent go into nets that take them, see `extras`.
@@ -115,8 +152,7 @@ class Denoiser:
         if channels is not None:
             entering = torch.cat([entering, channels.to(device, dtype)], dim=1)
         with self.net.look() as resting:
-            if isinstance(resting, UNet):
-                check_inputs(resting.config, tokens, entering)
+            check_inputs(resting.config, tokens, entering)
         inputs = [entering, timesteps.to(device), tokens.to(device, dtype)]
         if vector is not None:
             inputs.append(vector.to(device, dtype) if vector.is_floating_point() else vector.to(device))
@@ -126,18 +162,18 @@ class Denoiser:
         if self.embedded_scale is not None:
             options["guidance"] = torch.full((len(x),), self.embedded_scale, device=device)
 
-        def called(net: UNet, given: Given) -> Tensor:
+        def called(net: DenoisingNet, given: Given) -> Tensor:
             with self.changed.applied(net, self.adapters, self.hooked):
                 return given.within(self.budget).called(net, inputs, self._row_bytes, options).to(x)
 
-        predicted = self.net.run(lambda: self._work(inputs), called)
-        return self.prediction.denoised(x, predicted, sigma, time)
+        predicted, *learned = torch.split(self.net.run(lambda: self._work(inputs), called), x.shape[1], dim=1)
+        return Answer(self.prediction.denoised(x, predicted, sigma, time), learned[0] if learned else None)
 
-    def _row_bytes(self, net: UNet, inputs: Sequence[Tensor]) -> int:
+    def _row_bytes(self, net: DenoisingNet, inputs: Sequence[Tensor]) -> int:
         """Bytes of one row of `inputs` on its way through the net, and of what patches keep for it."""
         return row_bytes(net, inputs) + self._kept(net, inputs)
 
-    def _kept(self, net: UNet, inputs: Sequence[Tensor]) -> int:
+    def _kept(self, net: DenoisingNet, inputs: Sequence[Tensor]) -> int:
         """Bytes that patches keep for one row of `inputs`."""
         return sum(patch.row_numbers(net, inputs[0]) for patch in self.patches) * inputs[0].itemsize
 

@@ -17,7 +17,8 @@ from engine.diffusion.latent_format import LatentFormat
 from engine.diffusion.parameterisation import cosine, scaled_linear
 from engine.foundation.errors import EaselError
 from engine.models.families import ChannelsKind, VectorKind
-from engine.models.nets.unet import UNetConfig, timestep_embedding
+from engine.models.nets.denoising import NetConfig
+from engine.models.nets.unet import timestep_embedding
 from engine.tensors.latents import repeated
 from engine.tensors.values import Latent, Prompt, Sizes
 
@@ -158,9 +159,9 @@ class NetExtras:
 NO_EXTRAS = NetExtras()
 
 
-def check_inputs(config: UNetConfig, tokens: Tensor, entering: Tensor) -> None:
+def check_inputs(config: NetConfig, tokens: Tensor, entering: Tensor) -> None:
     """Raise `MissingExtraError` unless a net takes tokens `(B, T, D)` and latents `(B, C, h, w)` of these widths."""
-    if tokens.shape[-1] != config.context_channels:
+    if config.context_channels and tokens.shape[-1] != config.context_channels:
         raise MissingExtraError(
             "this prompt was encoded by another text encoder",
             where="inputs positive and negative",

@@ -23,6 +23,7 @@ from engine.models.text.tower import CLIP_H, CLIP_L, SDXL_G, SDXL_L, Recipe
 from engine.models.weights import open_weights
 
 INDEX = "model_index.json"
+INDEX_SUFFIX = ".index.json"  # of the index of weights that lie in several files
 _STEMS = ("diffusion_pytorch_model", "model", "pytorch_model")
 _VARIANTS = ("", ".fp16", ".bf16", ".non_ema")
 _PREDICTIONS: Mapping[str, Prediction] = {"epsilon": "epsilon", "v_prediction": "v"}
@@ -67,7 +68,7 @@ def part_weights(part: Path) -> dict[str, Tensor]:
             for suffix in (".safetensors", ".bin"):
                 index = part / f"{stem}{suffix}.index{variant}.json"
                 if index.is_file():
-                    return _sharded(index)
+                    return sharded(index)
                 path = part / f"{stem}{variant}{suffix}"
                 if path.is_file():
                     return dict(open_weights(path))
@@ -79,7 +80,8 @@ def part_weights(part: Path) -> dict[str, Tensor]:
     )
 
 
-def _sharded(index: Path) -> dict[str, Tensor]:
+def sharded(index: Path) -> dict[str, Tensor]:
+    """The tensors of all files that an index names."""
     names = sorted(set(_json(index).get("weight_map", {}).values()))
     tensors: dict[str, Tensor] = {}
     for name in names:

@@ -14,8 +14,16 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from engine.models.nets.attention import SpatialTransformer
+from engine.models.nets.denoising import DenoisingNet
 from engine.models.nets.patches import Call, Part, Patch, Site, joined, passed, skipped
 from engine.tensors.rows import Rows
+
+# What is alive at once on a level, in feature maps of its channels, with flash attention: a GEGLU feed-forward holds
+# its projection (8), its gate and its product (4 each) and what it is to be added to; attention holds less besides the
+# keys and values of the tokens, and so does a residual block. By counting live tensors, as the test does again.
+FEED_FORWARD_MAPS = 21
+ATTENTION_MAPS = 9
+RESIDUAL_MAPS = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +62,21 @@ class UNetConfig:
             return channels // self.head_channels
         assert self.num_heads is not None
         return self.num_heads
+
+    def activations(self, height: int, width: int, tokens: int) -> int:
+        """See `NetConfig`. Right within a tenth for nets with attention, and above for those without."""
+        kept, working = self.model_channels * height * width, 0
+        for level, (mult, depth) in enumerate(zip(self.channel_mult, self.transformer_depth, strict=True)):
+            channels, cells = mult * self.model_channels, height * width
+            kept += self.num_res_blocks * channels * cells
+            working = max(working, RESIDUAL_MAPS * channels * cells)
+            if depth or (level == len(self.channel_mult) - 1 and self.middle_depth):
+                working = max(working, FEED_FORWARD_MAPS * channels * cells)
+                working = max(working, (ATTENTION_MAPS * cells + 2 * tokens) * channels)
+            height, width = -(-height // 2), -(-width // 2)
+            if level < len(self.channel_mult) - 1:
+                kept += channels * height * width
+        return kept + working
 
 
 def timestep_embedding(timesteps: Tensor, channels: int, max_period: float = 10_000.0) -> Tensor:
@@ -145,8 +168,10 @@ class Block(nn.Sequential):
         return x
 
 
-class UNet(nn.Module):
+class UNet(DenoisingNet):
     """Predicts epsilon or v from a noisy latent."""
+
+    config: UNetConfig
 
     def __init__(self, config: UNetConfig) -> None:
         super().__init__()

@@ -36,6 +36,7 @@ class Toy:
     guidance: Rules = CLASSIFIER_FREE
     differential: float | None = None
     embedded_scale: float | None = None
+    learned_variance: bool = False
     asked: list[str] = field(default_factory=list)
 
     @property
