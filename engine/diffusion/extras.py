@@ -1,7 +1,8 @@
 """What the nets of single families take besides noisy latents and tokens: a vector, and more channels of the latent.
 
 Sources: Podell et al. 2023, section 2.2 (sizes), Rombach et al. 2022 and the published configurations (inpainting,
-depth, x4), Brooks et al. 2023, section 3.2 (edits), Ramesh et al. 2022, section 2.1 (unCLIP).
+depth, x4), Brooks et al. 2023, section 3.2 (edits), Ramesh et al. 2022, section 2.1 (unCLIP), Blattmann et al. 2023,
+appendix D (videos).
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from engine.models.families import ChannelsKind, VectorKind
 from engine.models.nets.denoising import NetConfig
 from engine.models.nets.unet import timestep_embedding
 from engine.tensors.latents import repeated
-from engine.tensors.values import Latent, Prompt, Sizes
+from engine.tensors.values import Latent, Motion, Prompt, Sizes
 
 SIZE_CHANNELS = 256  # of the sinusoid of each number about a picture
 SCORE, NEGATIVE_SCORE = 6.0, 2.5  # aesthetic scores that the refiner is told unless a prompt says otherwise
@@ -80,6 +81,9 @@ class NetExtras:
                 row = torch.tensor([_level(prompt)])
             case "picture":
                 row = self._of_pictures(prompt)
+            case "motion":
+                motion = _motion(prompt)
+                row = self._of_numbers(prompt, [motion.fps - 1, motion.bucket, motion.augmentation])
             case _:
                 return None
         return repeated(row, len(x))
@@ -92,7 +96,7 @@ class NetExtras:
         match self.channels:
             case "inpainting":
                 return self._inpainting(prompt, x, latents)
-            case "edit":
+            case "edit" | "still":
                 picture = prompt.extras.picture
                 return torch.zeros_like(x) if picture is None else _like(picture, x)
             case "depth":
@@ -179,6 +183,19 @@ def check_inputs(config: NetConfig, tokens: Tensor, entering: Tensor) -> None:
         )
 
 
+def check_frames(frames: int) -> int:
+    """`frames`. Raises `MissingExtraError` for a single one."""
+    if frames < 2:
+        raise MissingExtraError(
+            "this model makes videos",
+            where="inputs model and latent_image",
+            expected="a latent of 2 frames or more",
+            got=f"{frames}",
+            hint="SVD_img2vid_Conditioning makes one of so many frames.",
+        )
+    return frames
+
+
 def _shares(sigmas: tuple[float, ...]) -> tuple[Tensor, Tensor]:
     """The factors of picture and noise at every level."""
     signal = (1 + torch.tensor(sigmas, dtype=torch.float64) ** 2) ** -1
@@ -214,6 +231,18 @@ def _picture(prompt: Prompt, what: str, node: str) -> Tensor:
             hint=f"Put a {node} node between the prompts and the sampler.",
         )
     return prompt.extras.picture
+
+
+def _motion(prompt: Prompt) -> Motion:
+    if prompt.extras.motion is None:
+        raise MissingExtraError(
+            "this model sets a picture in motion and takes no words",
+            where="inputs positive and negative",
+            expected="what SVD_img2vid_Conditioning gives",
+            got="a prompt without a picture",
+            hint="Put a SVD_img2vid_Conditioning node before the sampler.",
+        )
+    return prompt.extras.motion
 
 
 def _like(picture: Tensor, x: Tensor, method: str = "bilinear") -> Tensor:

@@ -25,7 +25,7 @@ from engine.models.text.encoder import Embeddings, TextEncoder
 from engine.models.text.open_clip import text_tower
 from engine.models.text.tokenizer import ClipTokenizer
 from engine.models.text.tower import CLIP_H, CLIP_L, SDXL_G, SDXL_L, Recipe, Tower, load_tower
-from engine.models.vae import Vae
+from engine.models.vae import FRAMES, Vae
 from engine.models.weights import Weights
 
 TowerSource = tuple[Mapping[str, Tensor], Recipe]
@@ -71,7 +71,7 @@ def vae_of(weights: Mapping[str, Tensor], device: torch.device, where: str, dtyp
     with torch.device("meta"):
         net = Autoencoder(config, VideoDecoder if config.video else Decoder)
     fill(net, named, dtype or compute_dtype(device), where, narrow=True)
-    return Vae(ModelHandle(net, device), config.downscale, config.latent_channels)
+    return Vae(ModelHandle(net, device), config.downscale, config.latent_channels, FRAMES if config.video else 1)
 
 
 def towers_of(weights: Weights) -> tuple[TowerSource, ...]:

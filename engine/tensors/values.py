@@ -81,6 +81,17 @@ class Seen:
     noise: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class Motion:
+    """What a video net is told of a video: frames a second, how much moves (`bucket`, 1..255 in training), and how much
+    noise was added to the picture that it begins with (a deviation; pictures are in -1..1).
+    """
+
+    fps: int
+    bucket: int
+    augmentation: float = 0.0
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Extras:
     """What a prompt holds for the nets of single families; the others leave it alone.
@@ -88,7 +99,7 @@ class Extras:
     `sizes` and `score` (aesthetic, about 0..10) are SDXL's and its refiner's, `seen` unCLIP's. `picture` `(B, C, h, w)`
     goes into the net beside the noisy latent: latents as the autoencoder gives them (inpainting, with `repaint`
     `(B, H, W)`, 1 = paint anew; edits), a depth map of one channel in any range, or for the x4 upscaler a picture in
-    -1..1 with its `noise` in 0..1.
+    -1..1 with its `noise` in 0..1. For a video it is the latent of the still that is to move, which goes with `motion`.
     """
 
     sizes: Sizes | None = None
@@ -97,6 +108,7 @@ class Extras:
     picture: Tensor | None = None
     repaint: Tensor | None = None
     noise: float = 0.0
+    motion: Motion | None = None
 
 
 NO_EXTRAS = Extras()

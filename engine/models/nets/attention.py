@@ -120,7 +120,8 @@ class SpatialTransformer(nn.Module):
         h = h.flatten(2).transpose(1, 2)
         if self.linear_projection:
             h = self.proj_in(h)
-        h = self._through(h, context, site, (height, width))
+        for layer in range(len(self.transformer_blocks)):
+            h = self._layer(layer, h, context, site and site.inside(layer, (height, width)))
         if self.linear_projection:
             h = self.proj_out(h)
         h = h.transpose(1, 2).unflatten(2, (height, width))
@@ -129,11 +130,10 @@ class SpatialTransformer(nn.Module):
         out: Tensor = x + h
         return out
 
-    def _through(self, h: Tensor, context: Tensor, site: Site | None, cells: tuple[int, int]) -> Tensor:
-        """Tokens `(B, N, C)` of a feature map of `cells` through all blocks."""
-        for layer, block in enumerate(self.transformer_blocks):
-            h = block(h, context, site and site.inside(layer, cells))
-        return h
+    def _layer(self, layer: int, h: Tensor, context: Tensor, site: Site | None) -> Tensor:
+        """Tokens `(B, N, C)` through one block."""
+        out: Tensor = self.transformer_blocks[layer](h, context, site)
+        return out
 
 
 def _projection(channels: int, linear: bool) -> nn.Module:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from engine.models.nets.attention import FeedForward, TransformerBlock
+from engine.models.nets.attention import Attention, FeedForward
 
 
 class TimeMixer(nn.Module):
@@ -45,32 +45,40 @@ class TimeResBlock(nn.Module):
 
     def forward(self, x: Tensor, frames: int, embedding: Tensor | None = None) -> Tensor:
         """`x` `(V * F, C, h, w)` for videos of `frames`, `embedding` `(V * F, E)`."""
-        videos = x.unflatten(0, (-1, frames)).transpose(1, 2)
+        videos = x.reshape(-1, frames, *x.shape[1:]).transpose(1, 2)
         h: Tensor = self.in_layers(videos)
         if embedding is not None:
-            h = h + self.emb_layers(embedding).unflatten(0, (-1, frames)).transpose(1, 2)[..., None, None]
-        return (videos + self.out_layers(h)).transpose(1, 2).flatten(0, 1)
+            told = self.emb_layers(embedding).reshape(-1, frames, h.shape[1])
+            h = h + told.transpose(1, 2)[..., None, None]
+        out: Tensor = videos + self.out_layers(h)
+        return out.transpose(1, 2).flatten(0, 1)
 
 
-class TimeBlock(TransformerBlock):
+class TimeBlock(nn.Module):
     """A transformer block whose tokens are one position in all frames of a video; a feed-forward stands before it."""
 
     def __init__(self, channels: int, context_channels: int, heads: int) -> None:
-        super().__init__(channels, context_channels, heads)
+        super().__init__()
         self.norm_in = nn.LayerNorm(channels)
         self.ff_in = FeedForward(channels)
+        self.attn1 = Attention(channels, channels, heads)
+        self.ff = FeedForward(channels)
+        self.attn2 = Attention(channels, context_channels, heads)
+        self.norm1 = nn.LayerNorm(channels)
+        self.norm2 = nn.LayerNorm(channels)
+        self.norm3 = nn.LayerNorm(channels)
 
-    def over(self, x: Tensor, context: Tensor, frames: int) -> Tensor:
+    def forward(self, x: Tensor, context: Tensor, frames: int) -> Tensor:
         """Tokens `x` `(V * F, N, C)` of videos of `frames`, which all see `context` `(V, T, D)`."""
-        videos, positions = len(x) // frames, x.shape[1]
-        x = x.unflatten(0, (videos, frames)).transpose(1, 2).flatten(0, 1)
+        _, positions, channels = x.shape
+        x = x.reshape(-1, frames, positions, channels).transpose(1, 2).flatten(0, 1)
         x = x + self.ff_in(self.norm_in(x))
         x = x + self.attn1(self.norm1(x))
-        # every position sees the same tokens: their keys and values are computed once a video
-        seen = self.attn2(self.norm2(x).unflatten(0, (videos, positions)).flatten(1, 2), context)
+        # every position sees the same tokens, whose keys and values are computed once a video
+        seen = self.attn2(self.norm2(x).view(-1, positions * frames, channels), context)
         x = x + seen.view_as(x)
-        x = x + self.ff(self.norm3(x))
-        return x.unflatten(0, (videos, positions)).transpose(1, 2).flatten(0, 1)
+        out: Tensor = x + self.ff(self.norm3(x))
+        return out.reshape(-1, positions, frames, channels).transpose(1, 2).flatten(0, 1)
 
 
 def time_convolution(channels: int) -> nn.Conv3d:

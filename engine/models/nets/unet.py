@@ -24,6 +24,7 @@ from engine.tensors.rows import Rows
 FEED_FORWARD_MAPS = 21
 ATTENTION_MAPS = 9
 RESIDUAL_MAPS = 7
+VIDEO_MAPS = 2  # beside a feed-forward over time: what single frames gave, and the same with the place of each frame
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,8 @@ class UNetConfig:
             kept += self.num_res_blocks * channels * cells
             working = max(working, RESIDUAL_MAPS * channels * cells)
             if depth or (level == len(self.channel_mult) - 1 and self.middle_depth):
-                working = max(working, FEED_FORWARD_MAPS * channels * cells)
+                maps = FEED_FORWARD_MAPS + (VIDEO_MAPS if self.video else 0)
+                working = max(working, maps * channels * cells)
                 working = max(working, (ATTENTION_MAPS * cells + 2 * tokens) * channels)
             height, width = -(-height // 2), -(-width // 2)
             if level < len(self.channel_mult) - 1:

@@ -5,6 +5,8 @@ Source: Blattmann et al. 2023 (Stable Video Diffusion), with the key names of th
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 
@@ -45,19 +47,20 @@ class VideoTransformer(SpatialTransformer):
         )
         self.time_mixer = TimeMixer()
 
-    def _through(self, h: Tensor, context: Tensor, site: Site | None, cells: tuple[int, int]) -> Tensor:
+    def _layer(self, layer: int, h: Tensor, context: Tensor, site: Site | None) -> Tensor:
         """Tokens `(V * F, N, C)`; `context` is `(V, F, T, D)`."""
         videos, frames = context.shape[:2]
+        h = super()._layer(layer, h, context.flatten(0, 1), site)
         waves = timestep_embedding(torch.arange(frames, device=h.device), h.shape[-1]).to(h.dtype)
         places = self.time_pos_embed(waves)[:, None].repeat(videos, 1, 1)
-        for layer, (block, over_time) in enumerate(zip(self.transformer_blocks, self.time_stack, strict=True)):
-            h = block(h, context.flatten(0, 1), site and site.inside(layer, cells))
-            h = self.time_mixer(h, over_time.over(h + places, context[:, 0], frames))
-        return h
+        out: Tensor = self.time_mixer(h, self.time_stack[layer](h + places, context[:, 0], frames))
+        return out
 
 
 class VideoUNet(UNet):
     """Predicts v from noisy latents of whole videos: a row of its batch is a video."""
+
+    takes_videos: ClassVar[bool] = True
 
     def forward(
         self,
@@ -81,7 +84,8 @@ class VideoUNet(UNet):
         y = None if y is None else y.flatten(0, 1)
         start = self._begun(patches, sigma, x, timesteps, tokens, y, rows) if patches else None
         embedding = self._embedding(x, timesteps, y, guidance)
-        return self._through(x, embedding.unflatten(0, videos), context, start).unflatten(0, videos)
+        answer = self._through(x, embedding.reshape(*videos, -1), context, start)
+        return answer.reshape(*videos, *answer.shape[1:])
 
     def _residual(self, channels: int, out_channels: int) -> ResBlock:
         return VideoResBlock(channels, out_channels, 4 * self.config.model_channels)

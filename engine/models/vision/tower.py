@@ -26,6 +26,7 @@ from engine.tensors.values import Image
 MEAN, DEVIATION = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 HEAD_CHANNELS, MAX_HEADS = 64, 16  # ViT-L has 16 heads of 64 channels, ViT-H 16 of 80, bigG 16 of 104
 OPENAI_WIDTH = 1024  # towers up to ViT-L are OpenAI's and have its activation, wider ones are OpenCLIP's
+VIDEO_TOWER = "conditioner.embedders.0.open_clip.model.visual."  # in the checkpoints of Stable Video Diffusion
 _FIRST = "vision_model.embeddings.patch_embedding.weight"
 _PROJECTION = "visual_projection.weight"
 _OPEN_CLIP = "conv1.weight"
@@ -99,7 +100,7 @@ def load_image_encoder(path: Path, device: torch.device) -> ImageEncoder:
     `open_weights` raises.
     """
     weights = open_weights(path)
-    for prefix in ("", "visual.", "model.visual.", "embedder.model.visual."):
+    for prefix in ("", "visual.", "model.visual.", "embedder.model.visual.", VIDEO_TOWER):
         if f"{prefix}{_OPEN_CLIP}" in weights and f"{prefix}ln_pre.weight" in weights:
             return image_encoder_of(weights.part(prefix), device, path.name)
     if _FIRST not in weights:
