@@ -24,7 +24,7 @@ from engine.tensors.rows import Rows
 FEED_FORWARD_MAPS = 21
 ATTENTION_MAPS = 9
 RESIDUAL_MAPS = 7
-VIDEO_MAPS = 2  # beside a feed-forward over time: what single frames gave, and the same with the place of each frame
+VIDEO_MAPS = 3  # beside a feed-forward over time: what single frames gave, and their tokens in another order
 
 
 @dataclass(frozen=True, slots=True)
