@@ -6,15 +6,23 @@ As in `sd1`, names are converted here, independently of the engine.
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import torch
-from diffusers import AutoencoderKLTemporalDecoder, UNetSpatioTemporalConditionModel
+from diffusers import (
+    AutoencoderKLTemporalDecoder,
+    EulerDiscreteScheduler,
+    StableVideoDiffusionPipeline,
+    UNetSpatioTemporalConditionModel,
+)
 from diffusers.models.resnet import SpatioTemporalResBlock
+from safetensors.torch import save_file
 from torch import nn
+from transformers import CLIPImageProcessorPil
 
-from tests.oracles import sd1
+from tests.oracles import families, sd1, vision
 from tests.oracles.sd1 import State
 
 NORM_EPS = 1e-5  # of the original's residual blocks; diffusers has 1e-6 in those with attention behind them
@@ -128,3 +136,36 @@ def _converted(net: Any, convert: Callable[[Any], State], first: str, mixer: str
             part, leaf = rest.split(".")
             found[f"{beside(block)}.time_pos_embed.{_PLACES[part]}.{leaf}"] = weight
     return found
+
+
+class VideoSystem:
+    """A tiny Stable Video Diffusion: its parts of diffusers and transformers, and its file in the original layout."""
+
+    def __init__(self, widths: tuple[int, ...] = (32, 64), blocks: int = 2) -> None:
+        self.unet = unet((64, 64, 128), 1, 48)
+        self.vae = autoencoder(widths, blocks)
+        self.tower = vision.tower(128, 3, 48, side=32, patch=8)
+        self.state: State = {
+            **families.prefixed("model.diffusion_model.", unet_state(self.unet)),
+            **families.prefixed("first_stage_model.", autoencoder_state(self.vae)),
+            **families.prefixed("conditioner.embedders.0.open_clip.model.visual.", vision.open_clip_state(self.tower)),
+        }
+        copy = {name: weight for name, weight in autoencoder_state(self.vae).items() if name.startswith("encoder.")}
+        self.state |= families.prefixed("conditioner.embedders.3.encoder.", copy)
+
+    def save(self, folder: Path, name: str = "svd.safetensors") -> Path:
+        path = folder / name
+        save_file({key: weight.contiguous().clone() for key, weight in self.state.items()}, path)
+        return path
+
+    def pipeline(self, steps: int) -> Any:
+        """diffusers' own pipeline with the published schedule."""
+        scheduler = EulerDiscreteScheduler(
+            sigma_min=0.002, sigma_max=700.0, timestep_type="continuous", timestep_spacing="leading",
+            prediction_type="v_prediction", use_karras_sigmas=True, steps_offset=1, beta_schedule="scaled_linear",
+            beta_start=0.00085, beta_end=0.012,
+        )  # fmt: skip
+        scheduler.set_timesteps(steps)
+        made = StableVideoDiffusionPipeline(self.vae, self.tower, self.unet, scheduler, CLIPImageProcessorPil())
+        made.set_progress_bar_config(disable=True)
+        return made
