@@ -141,8 +141,8 @@ def _converted(net: Any, convert: Callable[[Any], State], first: str, mixer: str
 class VideoSystem:
     """A tiny Stable Video Diffusion: its parts of diffusers and transformers, and its file in the original layout."""
 
-    def __init__(self, widths: tuple[int, ...] = (32, 64), blocks: int = 2) -> None:
-        self.unet = unet((64, 64, 128), 1, 48)
+    def __init__(self, widths: tuple[int, ...] = (32, 32, 64), blocks: int = 2) -> None:
+        self.unet = unet((64, 128), 1, 48)
         self.vae = autoencoder(widths, blocks)
         self.tower = vision.tower(128, 3, 48, side=32, patch=8)
         self.state: State = {
