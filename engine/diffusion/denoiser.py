@@ -153,8 +153,8 @@ class Denoiser:
         if channels is not None:
             entering = torch.cat([entering, channels.to(device, dtype)], dim=1)
         with self.net.look() as resting:
-            check_inputs(resting.config, tokens, entering)
             videos = resting.takes_videos
+            check_inputs(resting.config, tokens, entering, "image" if videos else "text")
         inputs = [entering, timesteps.to(device), tokens.to(device, dtype)]
         if vector is not None:
             inputs.append(vector.to(device, dtype) if vector.is_floating_point() else vector.to(device))

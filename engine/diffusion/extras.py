@@ -163,15 +163,18 @@ class NetExtras:
 NO_EXTRAS = NetExtras()
 
 
-def check_inputs(config: NetConfig, tokens: Tensor, entering: Tensor) -> None:
-    """Raise `MissingExtraError` unless a net takes tokens `(B, T, D)` and latents `(B, C, h, w)` of these widths."""
+def check_inputs(config: NetConfig, tokens: Tensor, entering: Tensor, encoder: str = "text") -> None:
+    """Raise `MissingExtraError` unless a net takes tokens `(B, T, D)` and latents `(B, C, h, w)` of these widths.
+
+    The tokens come from a text `encoder`, or from an image encoder.
+    """
     if config.context_channels and tokens.shape[-1] != config.context_channels:
         raise MissingExtraError(
-            "this prompt was encoded by another text encoder",
+            f"this prompt was encoded by another {encoder} encoder",
             where="inputs positive and negative",
             expected=f"tokens of width {config.context_channels}",
             got=f"{tokens.shape[-1]}",
-            hint="Encode it with the text encoder of the checkpoint.",
+            hint=f"Encode it with the {encoder} encoder of the checkpoint.",
         )
     if entering.shape[1] != config.in_channels:
         raise MissingExtraError(

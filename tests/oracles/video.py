@@ -158,6 +158,14 @@ class VideoSystem:
         save_file({key: weight.contiguous().clone() for key, weight in self.state.items()}, path)
         return path
 
+    def save_folder(self, folder: Path) -> None:
+        """The parts as diffusers and transformers write them."""
+        for part, net in (("unet", self.unet), ("vae", self.vae), ("image_encoder", self.tower)):
+            net.save_pretrained(folder / part)
+        (folder / "scheduler").mkdir()
+        (folder / "scheduler" / "scheduler_config.json").write_text('{"prediction_type": "v_prediction"}')
+        (folder / "model_index.json").write_text("{}")
+
     def pipeline(self, steps: int) -> Any:
         """diffusers' own pipeline with the published schedule."""
         scheduler = EulerDiscreteScheduler(
