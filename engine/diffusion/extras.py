@@ -2,7 +2,7 @@
 
 Sources: Podell et al. 2023, section 2.2 (sizes), Rombach et al. 2022 and the published configurations (inpainting,
 depth, x4), Brooks et al. 2023, section 3.2 (edits), Ramesh et al. 2022, section 2.1 (unCLIP), Peebles and Xie 2022
-(classes), Chen et al. 2023, appendix (PixArt's sizes).
+(classes), Chen et al. 2023, appendix (PixArt's sizes), Blattmann et al. 2023, appendix D (videos).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from engine.models.families import ChannelsKind, VectorKind
 from engine.models.nets.denoising import NetConfig
 from engine.models.nets.unet import timestep_embedding
 from engine.tensors.latents import repeated
-from engine.tensors.values import Latent, Prompt, Sizes
+from engine.tensors.values import Latent, Motion, Prompt, Sizes
 
 SIZE_CHANNELS = 256  # of the sinusoid of each number about a picture
 SCORE, NEGATIVE_SCORE = 6.0, 2.5  # aesthetic scores that the refiner is told unless a prompt says otherwise
@@ -91,6 +91,9 @@ class NetExtras:
             case "picture size":
                 height, width = _sizes(prompt, x, downscale)[:2]
                 row = torch.tensor([[height, width, height / width]])
+            case "motion":
+                motion = _motion(prompt)
+                row = self._of_numbers(prompt, [motion.fps - 1, motion.bucket, motion.augmentation])
             case _:
                 return None
         return repeated(row, len(x))
@@ -103,7 +106,7 @@ class NetExtras:
         match self.channels:
             case "inpainting":
                 return self._inpainting(prompt, x, latents)
-            case "edit":
+            case "edit" | "still":
                 picture = prompt.extras.picture
                 return torch.zeros_like(x) if picture is None else _like(picture, x)
             case "depth":
@@ -190,8 +193,11 @@ def check_class(label: int | None, classes: int, where: str) -> int:
     return none if label is None else label
 
 
-def check_inputs(config: NetConfig, tokens: Tensor, entering: Tensor) -> None:
-    """Raise `MissingExtraError` unless a net takes tokens `(B, T, D)` and latents `(B, C, h, w)` of these widths."""
+def check_inputs(config: NetConfig, tokens: Tensor, entering: Tensor, encoder: str = "text") -> None:
+    """Raise `MissingExtraError` unless a net takes tokens `(B, T, D)` and latents `(B, C, h, w)` of these widths.
+
+    The tokens come from a text `encoder`, or from an image encoder.
+    """
     words = getattr(config, "words", 0)  # that a net takes exactly, as U-ViT does
     if tokens.shape[-1] != config.context_channels and 0 in (tokens.shape[-1], config.context_channels):
         raise MissingExtraError(
@@ -211,11 +217,11 @@ def check_inputs(config: NetConfig, tokens: Tensor, entering: Tensor) -> None:
         )
     if tokens.shape[-1] != config.context_channels:
         raise MissingExtraError(
-            "this prompt was encoded by another text encoder",
+            f"this prompt was encoded by another {encoder} encoder",
             where="inputs positive and negative",
             expected=f"tokens of width {config.context_channels}",
             got=f"{tokens.shape[-1]}",
-            hint="Encode it with the text encoder of the checkpoint.",
+            hint=f"Encode it with the {encoder} encoder of the checkpoint.",
         )
     if entering.shape[1] != config.in_channels:
         raise MissingExtraError(
@@ -225,6 +231,19 @@ def check_inputs(config: NetConfig, tokens: Tensor, entering: Tensor) -> None:
             got=f"{entering.shape[1]}",
             hint="Is the picture that the prompts show the net of the kind that its family takes?",
         )
+
+
+def check_frames(frames: int) -> int:
+    """`frames`. Raises `MissingExtraError` for a single one."""
+    if frames < 2:
+        raise MissingExtraError(
+            "this model makes videos",
+            where="inputs model and latent_image",
+            expected="a latent of 2 frames or more",
+            got=f"{frames}",
+            hint="SVD_img2vid_Conditioning makes one of so many frames.",
+        )
+    return frames
 
 
 def _shares(sigmas: tuple[float, ...]) -> tuple[Tensor, Tensor]:
@@ -274,6 +293,18 @@ def _picture(prompt: Prompt, what: str, node: str) -> Tensor:
             hint=f"Put a {node} node between the prompts and the sampler.",
         )
     return prompt.extras.picture
+
+
+def _motion(prompt: Prompt) -> Motion:
+    if prompt.extras.motion is None:
+        raise MissingExtraError(
+            "this model sets a picture in motion and takes no words",
+            where="inputs positive and negative",
+            expected="what SVD_img2vid_Conditioning gives",
+            got="a prompt without a picture",
+            hint="Put a SVD_img2vid_Conditioning node before the sampler.",
+        )
+    return prompt.extras.motion
 
 
 def _like(picture: Tensor, x: Tensor, method: str = "bilinear") -> Tensor:

@@ -1,7 +1,7 @@
 """The checkpoint families: what tells them apart, and what must be known to run them. Free of torch.
 
 Numbers are those of the published configurations: Rombach et al. 2022 (SD 1 and 2, x4), Ramesh et al. 2022 (unCLIP),
-Podell et al. 2023 (SDXL), Brooks et al. 2023 (InstructPix2Pix).
+Podell et al. 2023 (SDXL), Brooks et al. 2023 (InstructPix2Pix), Blattmann et al. 2023 (Stable Video Diffusion).
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ VectorKind: TypeAlias = Literal[
     "class",
     "picture size",
     "small picture's noise",
+    "motion",
 ]
-ChannelsKind: TypeAlias = Literal["none", "inpainting", "edit", "depth", "low resolution", "small picture"]
+ChannelsKind: TypeAlias = Literal["none", "inpainting", "edit", "depth", "low resolution", "small picture", "still"]
 Curve: TypeAlias = Literal["scaled linear", "linear"]
 
 SD1, SD2, SDXL, REFINER, TAIYI = "SD 1.x", "SD 2.x", "SDXL", "SDXL refiner", "Taiyi"
@@ -34,7 +35,8 @@ class Family:
 
     A prediction of None is told from the weights. `vector` and `channels` say what the net takes besides noisy latents
     and tokens; `betas` are the ends of the noise schedule, a line of `curve`, `downscale` the pixels of a latent cell
-    along a side.
+    along a side. A net that was trained on every noise level of a range instead has its ends in `sigmas` (Karras et al.
+    2022).
     """
 
     name: str
@@ -45,6 +47,7 @@ class Family:
     channels: ChannelsKind = "none"
     betas: tuple[float, float] = (0.00085, 0.012)
     curve: Curve = "scaled linear"
+    sigmas: tuple[float, float] | None = None
     downscale: int = 8
     supported: bool = True
 
@@ -120,7 +123,9 @@ FAMILIES: Mapping[str, Family] = {
                 "time layers": ("yes",),
             },
             prediction="v",
-            supported=False,
+            vector="motion",
+            channels="still",
+            sigmas=(0.002, 700.0),
         ),
     )
 }

@@ -19,14 +19,16 @@ from engine.models.configs import autoencoder_config, unet_config
 from engine.models.detect import CLIP, ArchitectureError
 from engine.models.diffusers_names import is_unet, is_vae, unet_names, vae_names
 from engine.models.nets.attention import attend_in
-from engine.models.nets.autoencoder import Autoencoder
+from engine.models.nets.autoencoder import Autoencoder, Decoder
 from engine.models.nets.unet import UNet
+from engine.models.nets.video_autoencoder import VideoDecoder
+from engine.models.nets.video_unet import VideoUNet
 from engine.models.text.bert import WORDS, load_bert
 from engine.models.text.encoder import Embeddings, TextEncoder
 from engine.models.text.open_clip import text_tower
 from engine.models.text.tokenizer import ClipTokenizer
 from engine.models.text.tower import CLIP_H, CLIP_L, SDXL_G, SDXL_L, Recipe, Tower, load_tower
-from engine.models.vae import Vae
+from engine.models.vae import FRAMES, Vae
 from engine.models.weights import Weights
 
 Net = TypeVar("Net", bound=nn.Module)
@@ -63,7 +65,7 @@ def unet_of(
     named = original_unet(weights)
     config = unet_config({name: tuple(tensor.shape) for name, tensor in named.items()}, "", where=where)
     with torch.device("meta"):
-        net = UNet(config)
+        net = (VideoUNet if config.video else UNet)(config)
     return in_types(net, named, device, where, dtype, storage=storage, overflows=overflows)
 
 
@@ -114,13 +116,13 @@ def vae_of(
     named = {_todays_name(names.get(name, name)): tensor for name, tensor in weights.items()}
     config = autoencoder_config({name: tuple(tensor.shape) for name, tensor in named.items()}, "", where=where)
     with torch.device("meta"):
-        net = Autoencoder(config)
+        net = Autoencoder(config, VideoDecoder if config.video else Decoder)
     precisions = PRECISIONS.get()
     device = precisions.vae_place(device)
     types = precisions.of("vae", device, overflows=overflows)
     fill(net, stored(named, None if dtype else types.storage), dtype or types.compute, where, narrow=True)
     precisions.laid_out(net)
-    return Vae(ModelHandle(net, device), config.downscale, config.latent_channels)
+    return Vae(ModelHandle(net, device), config.downscale, config.latent_channels, FRAMES if config.video else 1)
 
 
 def towers_of(weights: Weights) -> tuple[TowerSource, ...]:

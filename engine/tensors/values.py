@@ -100,6 +100,17 @@ class Seen:
     noise: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class Motion:
+    """What a video net is told of a video: frames a second, how much moves (`bucket`, 1..255 in training), and how much
+    noise was added to the picture that it begins with (a deviation; pictures are in -1..1).
+    """
+
+    fps: int
+    bucket: int
+    augmentation: float = 0.0
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Extras:
     """What a prompt holds for the nets of single families; the others leave it alone.
@@ -107,8 +118,8 @@ class Extras:
     `sizes` and `score` (aesthetic, about 0..10) are SDXL's and its refiner's, `seen` unCLIP's. `picture` `(B, C, h, w)`
     goes into the net beside the noisy latent: latents as the autoencoder gives them (inpainting, with `repaint`
     `(B, H, W)`, 1 = paint anew; edits), a depth map of one channel in any range, or for the x4 upscaler and the
-    stages of cascades a small picture in -1..1 with its `noise` in 0..1. `label` is the number of a class, for nets
-    that paint classes; None: no class.
+    stages of cascades a small picture in -1..1 with its `noise` in 0..1; for a video the latent of the still that is
+    to move, which goes with `motion`. `label` is the number of a class, for nets that paint classes; None: no class.
     """
 
     sizes: Sizes | None = None
@@ -118,6 +129,7 @@ class Extras:
     repaint: Tensor | None = None
     noise: float = 0.0
     label: int | None = None
+    motion: Motion | None = None
 
 
 NO_EXTRAS = Extras()

@@ -138,14 +138,19 @@ class SpatialTransformer(nn.Module):
         h = h.flatten(2).transpose(1, 2)
         if self.linear_projection:
             h = self.proj_in(h)
-        for layer, block in enumerate(self.transformer_blocks):
-            h = block(h, context, site and site.inside(layer, (height, width)))
+        for layer in range(len(self.transformer_blocks)):
+            h = self._layer(layer, h, context, site and site.inside(layer, (height, width)))
         if self.linear_projection:
             h = self.proj_out(h)
         h = h.transpose(1, 2).unflatten(2, (height, width))
         if not self.linear_projection:
             h = self.proj_out(h)
         out: Tensor = x + h
+        return out
+
+    def _layer(self, layer: int, h: Tensor, context: Tensor, site: Site | None) -> Tensor:
+        """Tokens `(B, N, C)` through one block."""
+        out: Tensor = self.transformer_blocks[layer](h, context, site)
         return out
 
 
