@@ -12,9 +12,10 @@ from torch import Tensor
 from engine.diffusion.denoiser import Denoiser, denoiser_of
 from engine.foundation.errors import EaselError
 from engine.memory.handle import ModelHandle
+from engine.memory.precision import HOST
 from engine.models.checkpoint import Checkpoint, load_checkpoint, load_vae
 from engine.models.declared import declared_prediction
-from engine.models.folder import load_folder
+from engine.models.folder import IMAGE_ENCODER, load_folder, load_folder_image_encoder
 from engine.models.latent_rgb import FAMILIES
 from engine.models.nets.tiny_autoencoder import PixelSpace
 from engine.models.text.captions import load_captions
@@ -25,7 +26,7 @@ from engine.models.tiny_autoencoder import load_tiny_vae
 from engine.models.transformer_folder import has_transformer, load_transformer_folder
 from engine.models.transformers import load_diffusion_net
 from engine.models.vae import Vae
-from engine.models.vision.tower import ImageEncoder, load_image_encoder
+from engine.models.vision.tower import ImageEncoder, has_image_encoder, load_image_encoder
 from engine.node import PLAIN, Choice, Files, NodeContext, node
 
 EMBEDDING_SUFFIXES = ("", ".safetensors", ".pt", ".bin")
@@ -89,6 +90,32 @@ def load_unclip(ckpt_name: CheckpointName, ctx: NodeContext = PLAIN) -> tuple[De
     path = ctx.file("checkpoints", ckpt_name)
     parts = _parts(load_checkpoint(path, ctx.device, embeddings(ctx)), ckpt_name)
     return (*parts, load_image_encoder(path, ctx.device))
+
+
+@node(
+    "ImageOnlyCheckpointLoader",
+    category="loaders/video_models",
+    display_name="Image Only Checkpoint Loader (img2vid model)",
+)
+def load_image_only(ckpt_name: CheckpointName, ctx: NodeContext = PLAIN) -> tuple[Denoiser, ImageEncoder, Vae]:
+    """Load a checkpoint that is told by a picture and not by words (Stable Video Diffusion), with its image encoder."""
+    path = ctx.file("checkpoints", ckpt_name)
+    checkpoint = load_checkpoint(path, ctx.device)
+    if not has_image_encoder(path):
+        raise _incomplete("image encoder (CLIP vision)", checkpoint, ckpt_name)
+    return denoiser_of(checkpoint), load_image_encoder(path, ctx.device), _vae(checkpoint, ckpt_name)
+
+
+@node("EaselImageOnlyFolderLoader", category="loaders/video_models", display_name="Load Video Model Folder")
+def load_image_only_folder(
+    model_path: Annotated[str, Files("diffusers")], ctx: NodeContext = PLAIN
+) -> tuple[Denoiser, ImageEncoder, Vae]:
+    """Load a model that is told by a picture (Stable Video Diffusion) from a folder in diffusers' form."""
+    folder = ctx.file("diffusers", model_path).parent
+    checkpoint = load_folder(folder, ctx.device)
+    if not (folder / IMAGE_ENCODER).is_dir():
+        raise _incomplete("image encoder (CLIP vision)", checkpoint, model_path)
+    return denoiser_of(checkpoint), load_folder_image_encoder(folder, ctx.device), _vae(checkpoint, model_path)
 
 
 @node("DiffusersLoader", category="advanced/loaders/deprecated")
@@ -180,18 +207,35 @@ def _parts(checkpoint: Checkpoint, name: str) -> tuple[Denoiser, TextEncoder, Va
 
 
 def _whole(checkpoint: Checkpoint, text_encoder: Encoder | None, name: str) -> tuple[Denoiser, Encoder, Vae]:
-    if text_encoder is None or checkpoint.vae is None:
-        part = "text encoder" if text_encoder is None else "autoencoder (VAE)"
-        raise IncompleteCheckpointError(
-            f"this checkpoint has no {part}",
-            where=name,
-            hint="Use a checkpoint that holds all three parts, or load them apart: UNETLoader, CLIPLoader, VAELoader.",
+    if text_encoder is None:
+        raise _incomplete("text encoder", checkpoint, name)
+    return denoiser_of(checkpoint), text_encoder, _vae(checkpoint, name)
+
+
+def _vae(checkpoint: Checkpoint, name: str) -> Vae:
+    if checkpoint.vae is None:
+        raise _incomplete("autoencoder (VAE)", checkpoint, name)
+    return checkpoint.vae
+
+
+def _incomplete(part: str, checkpoint: Checkpoint, name: str) -> IncompleteCheckpointError:
+    """What to say of a checkpoint that lacks a part: perhaps it is of a family that has none."""
+    hint = "Use a checkpoint that holds all three parts, or load them apart: UNETLoader, CLIPLoader, VAELoader."
+    told = checkpoint.family.vector == "motion"
+    if part == "text encoder" and told:
+        hint = "It is told by a picture: load it with ImageOnlyCheckpointLoader."
+    elif part.startswith("image encoder"):
+        hint = (
+            "Load the encoder apart with CLIPVisionLoader."
+            if told
+            else "It is told by words: see CheckpointLoaderSimple."
         )
-    return denoiser_of(checkpoint), text_encoder, checkpoint.vae
+    got = f"a checkpoint of {checkpoint.family.name}"
+    return IncompleteCheckpointError(f"this checkpoint has no {part}", where=name, got=got, hint=hint)
 
 
 def _clip(names: Sequence[str], family: str, device: str | None, ctx: NodeContext) -> PromptEncoder:
-    where = torch.device("cpu") if device == "cpu" else ctx.device
+    where = HOST if device == "cpu" else ctx.device
     paths = [ctx.file("text_encoders", name) for name in names]
     return (
         load_captions(paths[0], where) if family == PIXART else load_text_encoder(paths, where, embeddings(ctx), family)

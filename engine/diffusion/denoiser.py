@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from engine.diffusion.combining import CLASSIFIER_FREE, Combination, GuidedChannels, Rule, Rules
-from engine.diffusion.extras import NO_EXTRAS, NetExtras, PictureStatistics, check_inputs
+from engine.diffusion.extras import NO_EXTRAS, NetExtras, PictureStatistics, check_frames, check_inputs
 from engine.diffusion.latent_format import LatentFormat
 from engine.diffusion.parameterisation import (
     LogClock,
@@ -33,7 +33,7 @@ from engine.models.adapters.adapter import Adapter, Stack
 from engine.models.adapters.applying import ChangedWeights, FileStack
 from engine.models.checkpoint import Checkpoint, Prediction
 from engine.models.latent_rgb import fitted_map
-from engine.models.nets.denoising import DenoisingNet, row_bytes
+from engine.models.nets.denoising import DenoisingNet, pictures_a_row, row_bytes
 from engine.models.nets.dit import DiT
 from engine.models.nets.patches import Patch
 from engine.models.nets.pixart import PixArt
@@ -154,8 +154,9 @@ class Denoiser:
         """The denoised estimate of scaled latents `x` `(B, C, h, w)` at `sigma`, for token states `(B, T, D)`.
 
         `vector` `(B, V)` and more `channels` `(B, C', h, w)` of the latent go into nets that take them, see `extras`.
-        `rows` says what each row is about; None: each is a sample, on the whole canvas, and to be painted.
-        Raises `MissingExtraError` for widths that the net does not take.
+        `rows` says what each row is about; None: each is a sample, on the whole canvas, and to be painted. For a net
+        of videos the samples of the batch are the frames of one. Raises `MissingExtraError` for widths that the net
+        does not take.
         """
         time = self.levels.timestep(sigma)
         timesteps = torch.full((len(x),), float(time))
@@ -164,10 +165,14 @@ class Denoiser:
         if channels is not None:
             entering = torch.cat([entering, channels.to(device, dtype)], dim=1)
         with self.net.look() as resting:
-            check_inputs(resting.config, tokens, entering)
+            videos = resting.takes_videos
+            check_inputs(resting.config, tokens, entering, "image" if videos else "text")
         inputs = [entering, timesteps.to(device), tokens.to(device, dtype)]
         if vector is not None:
             inputs.append(vector.to(device, dtype) if vector.is_floating_point() else vector.to(device))
+        if videos:  # which are rows then: whatever splits a call leaves them whole
+            frames = check_frames(len(x) if rows is None else rows.samples)
+            inputs = [tensor.reshape(-1, frames, *tensor.shape[1:]) for tensor in inputs]
         options: dict[str, Any] = {}
         if self.patches:
             options = {"patches": self.patches, "sigma": sigma, "rows": rows}
@@ -178,7 +183,8 @@ class Denoiser:
             with self.changed.applied(net, self.adapters, self.hooked):
                 return given.within(self.budget).called(net, inputs, self._row_bytes, options).to(x)
 
-        predicted, *learned = torch.split(self.net.run(lambda: self._work(inputs), called), x.shape[1], dim=1)
+        answer = self.net.run(lambda: self._work(inputs), called)
+        predicted, *learned = torch.split(answer.flatten(0, 1) if videos else answer, x.shape[1], dim=1)
         return Answer(self.prediction.denoised(x, predicted, sigma, time), learned[0] if learned else None)
 
     def _row_bytes(self, net: DenoisingNet, inputs: Sequence[Tensor]) -> int:
@@ -187,7 +193,8 @@ class Denoiser:
 
     def _kept(self, net: DenoisingNet, inputs: Sequence[Tensor]) -> int:
         """Bytes that patches keep for one row of `inputs`."""
-        return sum(patch.row_numbers(net, inputs[0]) for patch in self.patches) * inputs[0].itemsize
+        x = inputs[0]
+        return sum(patch.row_numbers(net, x) for patch in self.patches) * pictures_a_row(x) * x.itemsize
 
     def _work(self, inputs: Sequence[Tensor]) -> Work:
         """One call of the net, for the planner, which asks about one row of it, and never calls patches."""
@@ -231,9 +238,10 @@ def denoiser_of(checkpoint: Checkpoint) -> Denoiser:
 
 def _levels(checkpoint: Checkpoint) -> NoiseLevels:
     """The noise levels that a checkpoint's net was trained on."""
-    if checkpoint.prediction == "edm":
-        return continuous(*EDM_SIGMAS, LogClock())
     family = checkpoint.family
+    sigmas = EDM_SIGMAS if checkpoint.prediction == "edm" else family.sigmas
+    if sigmas is not None:
+        return continuous(*sigmas, LogClock())
     levels = linear(*family.betas) if family.curve == "linear" else scaled_linear(*family.betas)
     return zero_terminal(levels) if checkpoint.zero_terminal else levels
 

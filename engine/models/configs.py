@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engine.models.detect import UNET, VAE, ArchitectureError, Shapes
+from engine.models.detect import TIME_LAYERS, UNET, VAE, ArchitectureError, Shapes
 from engine.models.nets.autoencoder import AutoencoderConfig
 from engine.models.nets.unet import UNetConfig
 
@@ -46,6 +46,7 @@ def unet_config(shapes: Shapes, prefix: str = UNET, *, where: str = "") -> UNetC
         classes=table[0] if table else None,
         guidance_channels=guidance[1] if guidance else None,
         cross_only=cross_only if any(cross_only) else (),
+        video=any(TIME_LAYERS in name for name in own),
     )
 
 
@@ -62,6 +63,9 @@ def autoencoder_config(shapes: Shapes, prefix: str = VAE, *, where: str = "") ->
         channel_mult=tuple(width // channels for width in widths),
         num_res_blocks=count(own, "encoder.down.0.block.{}.conv1.weight"),
         latent_channels=shape(own, "decoder.conv_in.weight", where)[1],
+        quant="quant_conv.weight" in own,
+        post_quant="post_quant_conv.weight" in own,
+        video=any(TIME_LAYERS in name for name in own),
     )
 
 

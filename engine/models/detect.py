@@ -18,6 +18,7 @@ from engine.models.transformer_families import TRANSFORMERS, family_differences,
 Shapes: TypeAlias = Mapping[str, tuple[int, ...]]
 
 UNET, VAE, CLIP = "model.diffusion_model.", "first_stage_model.", "cond_stage_model.transformer."
+TIME_LAYERS = ".time_stack."
 UNKNOWN = "unknown"
 
 
@@ -93,9 +94,9 @@ _ADD_ONS = (
 )
 _PARTS = (
     ("vae", "KL autoencoder", "decoder.mid.block_1.conv1.weight"),
-    ("vae", "KL autoencoder (diffusers names)", "decoder.mid_block.resnets.0.conv1.weight"),
+    ("vae", "KL autoencoder (diffusers names)", "decoder.mid_block.resnets.0."),
     ("unet", "UNet", "input_blocks.0.0.weight"),
-    ("unet", "UNet (diffusers names)", "down_blocks.0.resnets.0.conv1.weight"),
+    ("unet", "UNet (diffusers names)", "down_blocks.0.resnets.0."),
     ("unet", "SD 3", "joint_blocks.0."),
     ("unet", "Flux", "double_blocks.0."),
     ("controlnet", "T2I-Adapter", "body.0.block1."),
@@ -203,7 +204,7 @@ def _facts(shapes: Shapes) -> dict[str, _Fact]:
         "levels": _Fact(str(1 + sum(name.endswith(".0.op.weight") and name.startswith(UNET) for name in shapes))),
         "finest level": _finest(shapes),
         "guidance embedding": _found(shapes, "yes", "cond_proj.weight", otherwise="no"),
-        "time layers": _found(shapes, "yes", ".time_stack.", otherwise="no"),
+        "time layers": _found(shapes, "yes", TIME_LAYERS, otherwise="no"),
         "text encoder": _text_encoder(shapes),
     }
 

@@ -20,9 +20,11 @@ from engine.models.text.bert import VOCABULARY, WORDS, read_bert_tokenizer
 from engine.models.text.encoder import Embeddings
 from engine.models.text.tokenizer import ClipTokenizer
 from engine.models.text.tower import CLIP_H, CLIP_L, SDXL_G, SDXL_L, Recipe
+from engine.models.vision.tower import ImageEncoder, image_encoder_of
 from engine.models.weights import open_weights
 
 INDEX = "model_index.json"
+IMAGE_ENCODER = "image_encoder"
 INDEX_SUFFIX = ".index.json"  # of the index of weights that lie in several files
 _STEMS = ("diffusion_pytorch_model", "model", "pytorch_model")
 _VARIANTS = ("", ".fp16", ".bf16", ".non_ema")
@@ -59,6 +61,12 @@ def load_folder(
         zero_terminal=bool(scheduler.get("rescale_betas_zero_snr")),
     )
     return loaded(source, device, embeddings, dtype)
+
+
+def load_folder_image_encoder(folder: Path, device: torch.device) -> ImageEncoder:
+    """Load the image tower of a folder. Raises `MissingFileError` where there is none, and `ArchitectureError`."""
+    part = folder / IMAGE_ENCODER
+    return image_encoder_of(part_weights(part), device, f"{folder.name}/{IMAGE_ENCODER}", part_config(part))
 
 
 def part_weights(part: Path) -> dict[str, Tensor]:

@@ -13,7 +13,7 @@ from engine.models.checkpoint import Checkpoint
 from engine.models.detect import Detection, detect, wrong_kind
 from engine.models.folder import INDEX, part_config, part_weights
 from engine.models.labels import ordered
-from engine.models.parts import compute_dtype, vae_of
+from engine.models.parts import vae_of
 from engine.models.text.captions import CaptionEncoder, load_captions
 from engine.models.transformer_configs import shapes_of
 from engine.models.transformer_families import ALPHA, PROMPT_TOKENS, SIGMA, TRANSFORMERS
@@ -47,7 +47,7 @@ def load_transformer_folder(folder: Path, device: torch.device, dtype: torch.dty
     if detection.kind != "transformer" or detection.family not in TRANSFORMERS:
         raise wrong_kind(folder, detection, "a folder with a transformer net (DiT or PixArt)")
     vae = vae_of(part_weights(folder / "vae"), device, folder.name) if (folder / "vae").is_dir() else None
-    net = transformer_of(weights, detection.family, dtype or compute_dtype(device), folder.name, declared)
+    net = transformer_of(weights, detection.family, device, folder.name, declared, dtype=dtype)
     scale_factor = part_config(folder / "vae").get("scaling_factor")
     names = ordered(index.get("id2label") or {})
     checkpoint = transformer_checkpoint(net, detection, device, vae=vae, scale_factor=scale_factor, names=names)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
@@ -11,14 +11,13 @@ import torch
 from torch import Tensor
 
 from engine.memory.handle import ModelHandle
-from engine.models.assembly import fill
 from engine.models.checkpoint import Checkpoint, unet_in
 from engine.models.detect import UNET, ArchitectureError, Detection, detect, wrong_kind
 from engine.models.labels import imagenet_names
 from engine.models.nets.dit import DiT
 from engine.models.nets.pixart import PixArt
 from engine.models.nets.uvit import UViT
-from engine.models.parts import compute_dtype
+from engine.models.parts import in_types
 from engine.models.transformer_configs import dit_config, pixart_config, shapes_of, uvit_config
 from engine.models.transformer_families import ALPHA, DIT, SIGMA, TRANSFORMERS
 from engine.models.transformer_names import is_diffusers, original_names, with_places
@@ -43,8 +42,8 @@ def load_transformer(
 ) -> Checkpoint:
     """Load a transformer net from a file of its own, in the original's or diffusers' names.
 
-    It computes in `dtype`, which is float32 on the CPU and float16 elsewhere if None; its weights are rounded to
-    `stored` first, if that is given. `family` overrides what is detected. Raises `ArchitectureError` for a file of
+    It computes in `dtype`, and its weights lie in `stored`; of what is None the run says it, see `memory.precision`.
+    `family` overrides what is detected. Raises `ArchitectureError` for a file of
     another kind or family, and what `open_weights` raises for a damaged one.
     """
     weights = open_weights(path)
@@ -72,9 +71,7 @@ def _loaded(
     if detection.kind != "transformer" or detection.family not in TRANSFORMERS:
         raise wrong_kind(path, detection, "a transformer net (DiT, PixArt or U-ViT)")
     part = weights.part(UNET) or dict(weights)
-    if stored is not None:
-        part = {name: tensor.to(stored) if tensor.ndim > 1 else tensor for name, tensor in part.items()}
-    net = transformer_of(part, detection.family, dtype or compute_dtype(device), path.name)
+    net = transformer_of(part, detection.family, device, path.name, dtype=dtype, storage=stored)
     return transformer_checkpoint(net, detection, device)
 
 
@@ -109,33 +106,34 @@ def transformer_checkpoint(
 def transformer_of(
     weights: Mapping[str, Tensor],
     family: str,
-    dtype: torch.dtype,
+    device: torch.device,
     where: str,
     declared: Mapping[str, Any] | None = None,
+    *,
+    dtype: torch.dtype | None = None,
+    storage: torch.dtype | None = None,
 ) -> TransformerNet:
     """The net of a family in `weights`, without prefix; `declared` is the configuration in its folder, if it has one.
 
-    Raises `ArchitectureError`.
+    For `dtype` and `storage` see `in_types`. Raises `ArchitectureError`.
     """
     named, declared = original_names(weights) if is_diffusers(weights) else dict(weights), declared or {}
-    if family == DIT:
-        if "pos_embed" not in named and "x_embedder.proj.weight" in named:
-            patch = named["x_embedder.proj.weight"].shape[-1]
-            named = with_places(named, int(declared.get("sample_size", SIDE)) // patch)
-        return _built(DiT, replace(dit_config(shapes_of(named), where=where), **_heads(declared)), named, dtype, where)
-    if family in (ALPHA, SIGMA):
-        config = pixart_config(shapes_of(named), named.get("pos_embed"), where=where)
-        config = replace(config, **_heads(declared), **_span(declared, config.patch))
-        return _built(PixArt, config, named, dtype, where)
-    return _built(UViT, uvit_config(shapes_of(named), where=where), named, dtype, where)
-
-
-def _built(
-    kind: Callable[[Config], Net], config: Config, named: Mapping[str, Tensor], dtype: torch.dtype, where: str
-) -> Net:
+    if family == DIT and "pos_embed" not in named and "x_embedder.proj.weight" in named:
+        patch = named["x_embedder.proj.weight"].shape[-1]
+        named = with_places(named, int(declared.get("sample_size", SIDE)) // patch)
     with torch.device("meta"):
-        net = kind(config)
-    return fill(net, named, dtype, where, exact=True, narrow=True)
+        net = _empty(named, family, where, declared)
+    return in_types(net, named, device, where, dtype, storage=storage)
+
+
+def _empty(named: Mapping[str, Tensor], family: str, where: str, declared: Mapping[str, Any]) -> TransformerNet:
+    shapes = shapes_of(named)
+    if family == DIT:
+        return DiT(replace(dit_config(shapes, where=where), **_heads(declared)))
+    if family in (ALPHA, SIGMA):
+        config = pixart_config(shapes, named.get("pos_embed"), where=where)
+        return PixArt(replace(config, **_heads(declared), **_span(declared, config.patch)))
+    return UViT(uvit_config(shapes, where=where))
 
 
 def _said(family: str) -> Detection:

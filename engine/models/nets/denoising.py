@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import ClassVar, Protocol
 
@@ -40,7 +41,8 @@ class DenoisingNet(nn.Module):
     `x` `(B, C, h, w)` is `in_channels` wide and `timesteps` `(B,)` are what the noise levels tell; `tokens` `(B, T, D)`
     are there always. A `vector` `(B, V)`, or integers `(B,)`, is given where the prompts have one. The options
     `patches`, `sigma` and `rows` come together, and only where there are patches. The answer `(B, C_out, h, w)` may
-    have channels for a learned variance behind those of the prediction.
+    have channels for a learned variance behind those of the prediction. A net that `takes_videos` has whole videos for
+    rows: everything, and its answer, has a second dimension for their frames.
     """
 
     config: NetConfig
@@ -49,8 +51,15 @@ class DenoisingNet(nn.Module):
     """Whether it matters how often a token stands there: tokens may then not be repeated to make prompts as long as
     others. Plain cross-attention does not mind."""
 
+    takes_videos: ClassVar[bool] = False
+
 
 def row_bytes(net: DenoisingNet, inputs: Sequence[Tensor]) -> int:
     """Bytes of one row of `inputs` on its way through `net`: pictures, timesteps, tokens and what else it takes."""
     x, _, tokens, *_ = inputs
-    return net.config.activations(x.shape[-2], x.shape[-1], tokens.shape[1]) * x.itemsize
+    return pictures_a_row(x) * net.config.activations(x.shape[-2], x.shape[-1], tokens.shape[-2]) * x.itemsize
+
+
+def pictures_a_row(x: Tensor) -> int:
+    """How many pictures a row of what enters a net has: 1 of `(B, C, h, w)`, the frames of `(V, F, C, h, w)`."""
+    return math.prod(x.shape[1:-3])

@@ -24,6 +24,7 @@ from engine.tensors.rows import Rows
 FEED_FORWARD_MAPS = 21
 ATTENTION_MAPS = 9
 RESIDUAL_MAPS = 7
+VIDEO_MAPS = 3  # beside a feed-forward over time: what single frames gave, and their tokens in another order
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,8 @@ class UNetConfig:
     `vector_channels` is the width of the extra conditioning vector `y` (SDXL's sizes, unCLIP's image), None for none;
     with `classes` `y` is a number of a table instead (the x4 upscaler's noise levels). `guidance_channels` is the width
     of the embedding of the guidance scale (latent consistency models). Levels that are `cross_only` have no
-    self-attention: both attentions look at the tokens; an empty tuple means that there are none.
+    self-attention: both attentions look at the tokens; an empty tuple means that there are none. With `video` every
+    block also has layers over the frames of a video (`video_unet`).
     """
 
     in_channels: int = 4
@@ -53,6 +55,7 @@ class UNetConfig:
     classes: int | None = None
     guidance_channels: int | None = None
     cross_only: tuple[bool, ...] = ()
+    video: bool = False
 
     def heads(self, channels: int) -> int:
         """Number of attention heads on a level of `channels` channels."""
@@ -69,7 +72,8 @@ class UNetConfig:
             kept += self.num_res_blocks * channels * cells
             working = max(working, RESIDUAL_MAPS * channels * cells)
             if depth or (level == len(self.channel_mult) - 1 and self.middle_depth):
-                working = max(working, FEED_FORWARD_MAPS * channels * cells)
+                maps = FEED_FORWARD_MAPS + (VIDEO_MAPS if self.video else 0)
+                working = max(working, maps * channels * cells)
                 working = max(working, (ATTENTION_MAPS * cells + 2 * tokens) * channels)
             height, width = -(-height // 2), -(-width // 2)
             if level < len(self.channel_mult) - 1:
@@ -194,10 +198,10 @@ class UNet(DenoisingNet):
             if level < len(config.channel_mult) - 1:
                 self.input_blocks.append(Block(Downsample(channels)))
                 skips.append(channels)
-        middle: list[nn.Module] = [ResBlock(channels, channels, embedding)]
+        middle: list[nn.Module] = [self._residual(channels, channels)]
         if config.middle_depth:
             middle.append(self._transformer(channels, config.middle_depth, cross_only=False))
-        self.middle_block = Block(*middle, ResBlock(channels, channels, embedding))
+        self.middle_block = Block(*middle, self._residual(channels, channels))
         self.output_blocks = nn.ModuleList()
         for level, mult in reversed(list(enumerate(config.channel_mult))):
             for index in range(config.num_res_blocks + 1):
@@ -231,21 +235,29 @@ class UNet(DenoisingNet):
         """
         call = Call.of(self, x, timesteps, context, y, sigma, rows)
         start = started(patches, call, self.config.model_channels)
+        return self._through(x, self._embedding(x, timesteps, y, guidance), context, start)
+
+    def _embedding(self, x: Tensor, timesteps: Tensor, y: Tensor | None, guidance: Tensor | None) -> Tensor:
+        """What residual blocks are told of a row's timestep, vector and guidance scale, `(B, E)`."""
         time = timestep_embedding(timesteps, self.config.model_channels).to(x.dtype)
         if self.config.guidance_channels is not None and guidance is not None:
             time = time + self.time_cond_proj(guidance_embedding(guidance, self.config.guidance_channels).to(x.dtype))
-        embedding = self.time_embed(time)
+        embedding: Tensor = self.time_embed(time)
         if self.config.vector_channels is not None or self.config.classes is not None:
             embedding = embedding + self.label_emb(y)
+        return embedding
+
+    def _through(self, x: Tensor, embedding: Tensor, context: Tensor, start: Site | None) -> Tensor:
+        """`x` through all blocks."""
         skips: list[Tensor] = []
         for number, block in enumerate(self.input_blocks):
-            site = _at(start, "input", number)
+            site = at(start, "input", number)
             x = skipped(site, block(x, embedding, context, site=site))
             skips.append(x)
             x = passed(site, x)
-        x = self.middle_block(x, embedding, context, site=_at(start, "middle", 0))
+        x = self.middle_block(x, embedding, context, site=at(start, "middle", 0))
         for number, block in enumerate(self.output_blocks):
-            site = _at(start, "output", number)
+            site = at(start, "output", number)
             x = torch.cat(joined(site, x, skips.pop()), dim=1)
             size = (skips[-1].shape[-2], skips[-1].shape[-1]) if skips else None
             x = block(x, embedding, context, size, site)
@@ -253,11 +265,14 @@ class UNet(DenoisingNet):
         return out
 
     def _level(self, channels: int, out_channels: int, level: int) -> Block:
-        layers: list[nn.Module] = [ResBlock(channels, out_channels, 4 * self.config.model_channels)]
+        layers: list[nn.Module] = [self._residual(channels, out_channels)]
         if self.config.transformer_depth[level]:
             cross_only = bool(self.config.cross_only) and self.config.cross_only[level]
             layers.append(self._transformer(out_channels, self.config.transformer_depth[level], cross_only))
         return Block(*layers)
+
+    def _residual(self, channels: int, out_channels: int) -> ResBlock:
+        return ResBlock(channels, out_channels, 4 * self.config.model_channels)
 
     def _transformer(self, channels: int, depth: int, cross_only: bool) -> SpatialTransformer:
         config = self.config
@@ -266,5 +281,6 @@ class UNet(DenoisingNet):
         )
 
 
-def _at(site: Site | None, part: Part, block: int) -> Site | None:
+def at(site: Site | None, part: Part, block: int) -> Site | None:
+    """The site of a block; None where there are no patches."""
     return None if site is None else replace(site, part=part, block=block)

@@ -30,7 +30,7 @@ POSITIVE, NEGATIVE = imagenet_label("golden retriever (207)"), imagenet_label("n
 
 
 def denoiser(family: str, state: dict[str, Tensor]) -> Denoiser:
-    net = transformer_of(state, family, torch.float32, "test")
+    net = transformer_of(state, family, torch.device("cpu"), "test")
     return denoiser_of(transformer_checkpoint(net, Detection("transformer", family, ()), CPU))
 
 
