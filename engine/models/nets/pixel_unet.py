@@ -23,8 +23,10 @@ GROUPS = 32
 HEAD_CHANNELS = 64  # of attention over words, and of the pooling of words
 SHARED_RESIDUAL = 0.7071  # what the sum of a block and its input is multiplied by in efficient nets, as published
 
-# What is alive at once on a level, in feature maps of its channels; by counting live tensors, as the test does again.
-RESIDUAL_MAPS = 6
+# What is alive at once on a level besides what is kept for the way up, by counting live tensors, as the test does: on
+# the way up a map of this level's channels and those of the coarser one, its norm and its activation; in attention so
+# many maps of the level's channels.
+JOINED_MAPS = 3
 ATTENTION_MAPS = 10
 
 
@@ -62,17 +64,17 @@ class PixelUNetConfig:
 
     def activations(self, height: int, width: int, tokens: int) -> int:
         """See `NetConfig`."""
-        kept, working = self.widths[0] * height * width, 0
-        for level, (channels, blocks, attends) in enumerate(zip(self.widths, self.blocks, self.attention, strict=True)):
+        kept, most = self.widths[0] * height * width, 0
+        coarser = (*self.widths[1:], self.widths[-1])
+        for channels, above, blocks, attends in zip(self.widths, coarser, self.blocks, self.attention, strict=True):
             cells = height * width
             kept += blocks * channels * cells
-            working = max(working, RESIDUAL_MAPS * channels * cells)
+            most = max(most, kept + (JOINED_MAPS * (channels + above) + channels) * cells)
             if attends:
-                working = max(working, (ATTENTION_MAPS * cells + 4 * tokens) * channels)
+                most = max(most, kept + (ATTENTION_MAPS * cells + 4 * tokens) * channels)
             height, width = -(-height // 2), -(-width // 2)
-            if level < len(self.widths) - 1:
-                kept += channels * height * width
-        return kept + working + tokens * (self.word_channels + 3 * self.encoder_channels)
+            kept += channels * height * width
+        return most + tokens * (self.word_channels + 3 * self.encoder_channels)
 
 
 Resampling = Literal["down", "up"] | None
