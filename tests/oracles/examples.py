@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,13 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from tests.oracles import control, dpt, families, pictures, sd1, tiny, vision
+from tests.oracles import cascade, control, dpt, families, pictures, sd1, tiny, vision
 from tests.oracles.sdxl import Base, Refiner
 from tests.oracles.systems import System, Upscaler
 from tests.oracles.upscalers import GOLDEN, weights_of
 from tests.unit.models.adapters.files import diffusers_modules, kohya, pairs
+from tests.unit.models.test_t5 import SPIECE, tied
+from tests.unit.models.test_t5 import oracle as t5
 
 State = dict[str, Tensor]
 HINT_NET = (16, 16, 32, 32)
@@ -30,6 +33,7 @@ def write_all(models: Path) -> None:
         **_parts(base),
         **_adapters(base),
         **_controls(base),
+        **_cascade(),
         "upscale_models/RealESRGAN_x4plus.safetensors": weights_of(
             json.loads((GOLDEN / "upscalers.json").read_text("utf-8"))["esrgan_x4_real"]
         ),
@@ -43,6 +47,7 @@ def write_all(models: Path) -> None:
             torch.save(state, path)
         else:
             save_file({key: weight.contiguous() for key, weight in state.items()}, path)
+    shutil.copy(SPIECE, models / "text_encoders" / "spiece.model")  # of the tiny T5, which finds it beside its file
     (models / "hypernetworks").mkdir()
     torch.save(_hypernetwork(), models / "hypernetworks" / "style.pt")
 
@@ -110,6 +115,19 @@ def _controls(base: System) -> dict[str, State]:
         "clip_vision/clip-vit-large-patch14.safetensors": tower,
         "style_models/t2iadapter_style_sd14v1.pth": pictures.style_state(128, WIDTHS[-1]),
         "gligen/gligen_sd14_textbox_pruned.safetensors": boxes,
+    }
+
+
+def _cascade() -> dict[str, State]:
+    encoder = t5()
+    first, second = (
+        cascade.unet((32, 96), (1, 1), upscaling=upscaling, encoder=encoder.config.d_model)
+        for upscaling in (False, True)
+    )
+    return {
+        "diffusion_models/IF-I-XL-v1.0.safetensors": cascade.original_state(first),
+        "diffusion_models/IF-II-L-v1.0.safetensors": cascade.original_state(second),
+        "text_encoders/t5xxl_fp16.safetensors": tied(encoder),
     }
 
 

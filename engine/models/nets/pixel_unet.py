@@ -35,7 +35,7 @@ class PixelUNetConfig:
     """Shape of a pixel UNet.
 
     `widths`, `blocks` and `attention` have one entry a level, finest first: channels, residual blocks, and whether
-    there is attention. Words are `encoder_channels` wide and are projected to `word_channels` where those differ.
+    there is attention. Words are `encoder_channels` wide and are projected to `word_channels` (None: they are not).
     Super-resolution nets are told of the noise in their small picture (`levels`); those are `efficient`: attention
     looks at words only (`cross_only`), the sum of block and input is scaled, the embedding is activated once.
     """
@@ -47,7 +47,7 @@ class PixelUNetConfig:
     attention: tuple[bool, ...] = (False, True, True, True)
     embedding_channels: int = 768
     encoder_channels: int = 4096
-    word_channels: int = 768
+    word_channels: int | None = 768
     head_channels: int = HEAD_CHANNELS
     cross_only: bool = False
     levels: bool = False
@@ -56,6 +56,11 @@ class PixelUNetConfig:
     def context_channels(self) -> int:
         """See `NetConfig`."""
         return self.encoder_channels
+
+    @property
+    def attended_channels(self) -> int:
+        """Width of words as attention sees them."""
+        return self.encoder_channels if self.word_channels is None else self.word_channels
 
     @property
     def residual_scale(self) -> float:
@@ -74,7 +79,7 @@ class PixelUNetConfig:
                 most = max(most, kept + (ATTENTION_MAPS * cells + 4 * tokens) * channels)
             height, width = -(-height // 2), -(-width // 2)
             kept += channels * height * width
-        return most + tokens * (self.word_channels + 3 * self.encoder_channels)
+        return most + tokens * (self.attended_channels + 3 * self.encoder_channels)
 
 
 Resampling = Literal["down", "up"] | None
@@ -137,9 +142,9 @@ class WordAttention(nn.Module):
         self.heads = channels // config.head_channels
         self.cross_only = config.cross_only
         self.norm = nn.GroupNorm(GROUPS, channels)
-        self.norm_encoder = nn.GroupNorm(GROUPS, config.word_channels)
+        self.norm_encoder = nn.GroupNorm(GROUPS, config.attended_channels)
         self.qkv = nn.Conv1d(channels, channels if config.cross_only else 3 * channels, 1)
-        self.encoder_kv = nn.Conv1d(config.word_channels, 2 * channels, 1)
+        self.encoder_kv = nn.Conv1d(config.attended_channels, 2 * channels, 1)
         self.proj_out = nn.Conv1d(channels, channels, 1)
 
     def forward(self, x: Tensor, words: Tensor) -> Tensor:
@@ -211,7 +216,7 @@ class PixelUNet(DenoisingNet):
         self.time_embed = _mlp(finest, embedding)
         if config.levels:
             self.aug_proj = _mlp(finest, embedding)
-        if config.encoder_channels != config.word_channels:
+        if config.word_channels is not None:
             self.encoder_proj = nn.Linear(config.encoder_channels, config.word_channels)
         self.encoder_pooling = nn.Sequential(
             nn.LayerNorm(config.encoder_channels),
@@ -262,7 +267,7 @@ class PixelUNet(DenoisingNet):
         """
         start = started(patches, Call.of(self, x, timesteps, context, y, sigma, rows), self.config.widths[0])
         embedding = self._embedding(timesteps, context, y, x.dtype)
-        words = self.encoder_proj(context) if hasattr(self, "encoder_proj") else context
+        words = context if self.config.word_channels is None else self.encoder_proj(context)
         words = words.transpose(1, 2)
         skips: list[Tensor] = []
         for number, block in enumerate(self.input_blocks):

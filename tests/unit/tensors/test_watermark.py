@@ -48,7 +48,9 @@ def test_a_watermark_is_read_again(height: int, width: int) -> None:
     assert hidden(marked(picture(height, width), bits_of(TEXT))) == TEXT
 
 
-@pytest.mark.parametrize(("kind", "options"), [("PNG", {}), ("WEBP", {"lossless": 1}), ("JPEG", {"quality": 98, "subsampling": 0})])
+@pytest.mark.parametrize(
+    ("kind", "options"), [("PNG", {}), ("WEBP", {"lossless": 1}), ("JPEG", {"quality": 98, "subsampling": 0})]
+)
 def test_a_watermark_survives_being_saved(kind: str, options: dict[str, int]) -> None:
     assert hidden(through_file(marked(picture(), bits_of(TEXT)), kind, **options)) == TEXT
 
