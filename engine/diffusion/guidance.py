@@ -361,6 +361,7 @@ def _grouped(questions: Sequence[_Question], *, repeating: bool) -> list[list[_Q
             lengths = [other.prompt.tokens.shape[1] for other in (*group, question)]
             alike = _size(group[0]) == _size(question) and group[0].adapters == question.adapters
             alike = alike and group[0].controls == question.controls
+            alike = alike and group[0].prompt.tokens.shape[-1] == question.prompt.tokens.shape[-1]
             if alike and math.lcm(*lengths) <= (MAX_REPEATS if repeating else 1) * min(lengths):
                 group.append(question)
                 break
