@@ -30,14 +30,14 @@ async function findings(page: Page, rules?: readonly string[]): Promise<string[]
 }
 
 test("axe finds nothing serious in the main states, dark and light", async () => {
-  const first = await at.open();
+  const first = await at.openAsItIs();
   await first.run();
   await first.context.close();
   const found: Record<string, string[]> = {};
   const queue = [...STATES];
   const look = async (): Promise<void> => {
     for (let state = queue.shift(); state !== undefined; state = queue.shift()) {
-      const editor = await at.open({ colorScheme: "dark" });
+      const editor = await at.openAsItIs({ colorScheme: "dark" });
       await state.open(editor, false);
       await settled(editor);
       await editor.page.evaluate(AXE);
@@ -54,7 +54,7 @@ test("axe finds nothing serious in the main states, dark and light", async () =>
 });
 
 test("every command has a key or is found in the palette by its name, and every panel closes by Escape", async () => {
-  const { page } = await at.open();
+  const { page } = await at.openAsItIs();
   await page.keyboard.press("Control+k");
   const palette = page.getByRole("dialog", { name: "All commands" });
   const options = palette.getByRole("option");
@@ -72,7 +72,7 @@ test("every command has a key or is found in the palette by its name, and every 
 });
 
 test("what a run does is said to those who do not see it", async () => {
-  const editor = await at.open();
+  const editor = await at.openAsItIs();
   await editor.page.evaluate(() => {
     const region = document.querySelector("[role=status][aria-live=polite]");
     if (region === null) throw new Error("nobody is told anything");

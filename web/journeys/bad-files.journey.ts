@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { desk } from "./lib/desk";
 import type { Editor } from "./lib/editor";
+import { exampleFile } from "./lib/examples";
 
 const at = desk();
 
@@ -26,7 +27,7 @@ async function untouched(editor: Editor, act: () => Promise<void>): Promise<void
   await editor.close();
 }
 
-const whole = readFileSync(new URL("../../workflows/text_to_image.json", import.meta.url), "utf8");
+const whole = readFileSync(exampleFile("text_to_image"), "utf8");
 
 test("what is no workflow is refused with its name and what to do", async () => {
   const editor = await at.open();

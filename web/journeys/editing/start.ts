@@ -4,9 +4,9 @@ import { expect, test } from "vitest";
 import type { Desk } from "../lib/desk";
 import { COLORS, isLike, type Editor } from "../lib/editor";
 
-export function startJourneys({ open }: Desk): void {
+export function startJourneys({ openAsItIs }: Desk): void {
   test("Somebody starts Easel for the first time, presses Run and has a picture; a second Run takes it from the cache.", async () => {
-    const editor = await open();
+    const editor = await openAsItIs();
     const sampler = editor.node("KSampler");
     const save = editor.node("Save Image");
     expect(await editor.title()).toBe("Text to image");
