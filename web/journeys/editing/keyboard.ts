@@ -31,7 +31,7 @@ export function keyboardJourneys({ open, openAsItIs }: Desk): void {
     await page.keyboard.press("Enter");
     await page.getByRole("complementary", { name: "Files" }).getByRole("searchbox").waitFor();
     await until(editor, "Tab", /^Search templates$/);
-    await page.keyboard.type("invert image");
+    await page.keyboard.type("invert");
     await until(editor, "Tab", /^Invert/);
     await page.keyboard.press("Enter");
     await expect.poll(() => editor.title()).toBe("Invert");

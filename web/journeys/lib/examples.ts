@@ -13,5 +13,6 @@ export const exampleFile = (name: string): string => `${FOLDER}${name}.json`;
 /** What the build's examples are fetched as: their name and a digest. */
 const ADDRESS = new RegExp(`/assets/(${NAMES.join("|")})-[\\w-]{8}\\.json$`);
 
-export const withExamples = (context: BrowserContext): Promise<void> =>
-  context.route(ADDRESS, (route) => route.fulfill({ path: exampleFile(ADDRESS.exec(route.request().url())?.[1] ?? ""), contentType: "application/json" }));
+export async function withExamples(context: BrowserContext): Promise<void> {
+  await context.route(ADDRESS, (route) => route.fulfill({ path: exampleFile(ADDRESS.exec(route.request().url())?.[1] ?? ""), contentType: "application/json" }));
+}

@@ -120,5 +120,5 @@ export async function settled({ page }: Editor): Promise<void> {
   // Pictures that nobody has scrolled to yet are not fetched.
   const loads = (all: Element[]): boolean => all.some((image) => image.getBoundingClientRect().top < innerHeight && !(image as HTMLImageElement).complete);
   await expect.poll(() => page.locator("img").evaluateAll(loads)).toBe(false);
-  await page.waitForTimeout(350);
+  await expect.poll(() => page.evaluate(() => document.getAnimations().filter((each) => each.playState === "running" && each.effect?.getComputedTiming().endTime !== Infinity).length)).toBe(0);
 }

@@ -11,7 +11,7 @@ import { clock, duration, errorOf, nameOf, percent, seconds } from "./format";
 import type { JobsStore } from "./jobs-store";
 import type { LiveJob } from "./run-controller";
 import { IconButton } from "./icon-button";
-import { Picture } from "./picture";
+import { lookAt, Picture } from "./picture";
 
 export interface JobActions {
   readonly cancel: (id: string) => void;
@@ -77,7 +77,7 @@ function Thumb(props: Pick<JobRowProps, "job" | "place" | "live" | "client"> & {
   if (job.state === "pending") return <span className="job-thumb job-place">{place + 1}</span>;
   if (first === undefined) return <span className="job-thumb" aria-hidden />;
   return (
-    <button type="button" className="job-thumb" aria-label={t("jobs.look", { name })} onClick={() => open(first)}>
+    <button type="button" className="job-thumb" aria-label={lookAt(first, name)} onClick={() => open(first)}>
       <Picture media={first} client={client} />
       {mediaOf(job).length > 1 && <span className="job-many">{mediaOf(job).length}</span>}
     </button>
