@@ -123,6 +123,8 @@ export function savingJourneys(at: Desk): void {
 
   test("a server that goes away is said; editing goes on, what could not be sent says so, and all works once it is back", async () => {
     const editor = await at.open();
+    const drafts = async (): Promise<number> => (await at.server.get<unknown[]>("/api/userdata?dir=drafts&full_info=true")).length;
+    const before = await drafts();
     await at.server.down();
     await editor.page.getByRole("alert").getByText("The server does not answer.").waitFor();
     await prompt(editor).fill("written meanwhile");
@@ -132,7 +134,7 @@ export function savingJourneys(at: Desk): void {
     expect(await editor.notice("meanwhile could not be saved").innerText()).toMatch(/The server does not answer\. Nothing is lost/);
     await at.server.up();
     await editor.page.getByRole("alert").getByText("The server does not answer.").waitFor({ state: "hidden" });
-    await expect.poll(() => at.server.get<unknown[]>("/api/userdata?dir=drafts&full_info=true"), { timeout: 5000 }).toHaveLength(1);
+    await expect.poll(drafts).toBe(before + 1);
     await saveAs(editor, "meanwhile");
     await expect.poll(() => workflow("meanwhile")).toContain('"written meanwhile"');
     const job = await editor.run();

@@ -12,10 +12,11 @@ function wordsOf(media: Media): string | undefined {
   return media.kind === "image" ? undefined : t(`jobs.media.${media.kind}`);
 }
 
-/** What a button is called that shows a file of a job: words that are seen are part of its name. */
-export function lookAt(media: Media, name: string): string {
+/** What a button is called that shows a file of a job, the first of `count`: what is written on it is part of its name. */
+export function lookAt(media: Media, name: string, count = 1): string {
   const words = wordsOf(media);
-  return words === undefined ? t("jobs.look", { name }) : t("jobs.lookAt", { words, name });
+  const what = words === undefined ? t("jobs.look", { name }) : t("jobs.lookAt", { words, name });
+  return count > 1 ? t("jobs.lookAt", { words: what, name: count }) : what;
 }
 
 export function Picture({ media, client }: { readonly media: Media; readonly client: Pick<Client, "viewUrl"> }): React.JSX.Element {
