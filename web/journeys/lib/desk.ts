@@ -13,8 +13,8 @@ import { Server } from "./server";
 export interface Desk {
   readonly server: Server;
   readonly browser: Browser;
-  /** The editor in a fresh profile, with the journeys' examples in the place of the build's. */
-  open(options?: BrowserContextOptions): Promise<Editor>;
+  /** The editor in a fresh profile, with the journeys' examples in the place of the build's; `url` where not the server's own. */
+  open(options?: BrowserContextOptions, url?: string): Promise<Editor>;
   /** The editor in a fresh profile as people get it. */
   openAsItIs(options?: BrowserContextOptions): Promise<Editor>;
 }
@@ -28,8 +28,8 @@ export function desk(prepare?: (base: string) => void, ...options: string[]): De
     if (thing === undefined) throw new Error("the desk is not set up yet");
     return thing;
   };
-  const begin = async (context: BrowserContext): Promise<Editor> => {
-    const editor = await Editor.within(context, there(server));
+  const begin = async (context: BrowserContext, url?: string): Promise<Editor> => {
+    const editor = await Editor.within(context, there(server), url);
     opened.push(editor);
     return editor;
   };
@@ -54,10 +54,10 @@ export function desk(prepare?: (base: string) => void, ...options: string[]): De
     get browser() {
       return there(browser);
     },
-    open: async (contextOptions = {}) => {
+    open: async (contextOptions = {}, url = undefined) => {
       const context = await profile(there(browser), contextOptions);
       await withExamples(context);
-      return begin(context);
+      return begin(context, url);
     },
     openAsItIs: async (contextOptions = {}) => begin(await profile(there(browser), contextOptions)),
   };

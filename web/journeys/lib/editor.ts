@@ -54,11 +54,11 @@ export class Editor {
   }
 
   /** The editor in a new page of a profile. */
-  static async within(context: BrowserContext, server: Server, path = "/"): Promise<Editor> {
+  static async within(context: BrowserContext, server: Server, url = server.url): Promise<Editor> {
     const page = await context.newPage();
-    page.setDefaultTimeout(15_000);
-    const editor = new Editor(page, server, context, watch(page, server.url));
-    await page.goto(server.url + path);
+    page.setDefaultTimeout(30_000);
+    const editor = new Editor(page, server, context, watch(page, url));
+    await page.goto(url);
     // A server that has just started tells its node types once its worker is up.
     await editor.page.getByRole("group", { name: "Run", exact: true }).waitFor({ timeout: RUN_MS });
     return editor;

@@ -68,7 +68,7 @@ export function hostileJourneys(at: Desk): void {
   test(`${PAYLOADS.length} payloads in every field of a workflow, and of what a picture carries, stay text`, async () => {
     const context = await at.browser.newContext({ viewport: { width: 1600, height: 1000 }, reducedMotion: "reduce" });
     const page = await context.newPage();
-    page.setDefaultTimeout(10_000);
+    page.setDefaultTimeout(30_000);
     const birds = await canaries(page, at.server.url);
     await page.goto(at.server.url);
     await page.locator(".n-node").first().waitFor();
@@ -103,7 +103,7 @@ export function hostileJourneys(at: Desk): void {
   test("payloads as parameters of pictures and as names of files, dropped and on the server, stay text", async () => {
     const context = await at.browser.newContext({ viewport: { width: 1600, height: 1000 }, reducedMotion: "reduce" });
     const page = await context.newPage();
-    page.setDefaultTimeout(10_000);
+    page.setDefaultTimeout(30_000);
     const birds = await canaries(page, at.server.url);
     await page.goto(at.server.url);
     await page.locator(".n-node").first().waitFor();

@@ -3,6 +3,7 @@
 import { expect, test } from "vitest";
 import type { Desk } from "../lib/desk";
 import type { Editor } from "../lib/editor";
+import { Line } from "../lib/line";
 
 /** A run that takes some seconds (of another number of steps than any before, which would be remembered); answers when its sampler is at work. */
 async function longRun(editor: Editor, steps: number): Promise<void> {
@@ -15,48 +16,36 @@ const works = (editor: Editor) => editor.page.getByRole("progressbar", { name: "
 
 /** The run has ended and the page shows so: a picture, the times of the nodes, nothing at work. */
 async function isDone(editor: Editor): Promise<void> {
-  await works(editor).waitFor({ state: "hidden", timeout: 30_000 });
+  await works(editor).waitFor({ state: "hidden", timeout: 60_000 });
   await editor.pictureOf(editor.node("Save Image")).waitFor();
   expect(await editor.page.locator(".run-running, .run-waiting").count()).toBe(0);
   expect(await editor.node("KSampler").locator(".n-mark").innerText()).toMatch(/ s$/);
 }
 
 export function reconnectJourneys(at: Desk): void {
-  test("a socket that drops during a run: the run goes on and is followed again", async () => {
-    const editor = await at.open();
+  test("a line that drops during a run: the run goes on and is followed again", async () => {
+    const line = await Line.to(at.server.url);
+    const editor = await at.open({}, line.url);
     await longRun(editor, 120);
-    await editor.context.setOffline(true);
-    await editor.page.waitForTimeout(700);
-    await editor.context.setOffline(false);
-    await editor.page.evaluate(() => window.dispatchEvent(new Event("online")));
+    await line.cut();
+    await editor.page.getByText("No connection").waitFor();
+    await line.mend();
     await isDone(editor);
+    await editor.context.close();
+    await line.cut();
   });
 
-  test("offline until after the end of the run: back online, the page shows the picture", async () => {
-    const editor = await at.open();
-    await editor.page.addInitScript(() => {
-      // Offline emulation is not for sockets: those that are open are closed by hand, new ones at once.
-      const all: WebSocket[] = [];
-      const Real = WebSocket;
-      Object.assign(window, {
-        WebSocket: class extends Real {
-          constructor(url: string) {
-            super(url);
-            all.push(this);
-            if (!navigator.onLine) this.close();
-          }
-        },
-        drop: () => all.forEach((socket) => socket.close()),
-      });
-    });
-    await editor.page.reload();
+  test("a line that is gone until after the end of the run: once it is back, the page shows the picture", async () => {
+    const line = await Line.to(at.server.url);
+    const editor = await at.open({}, line.url);
     await longRun(editor, 60);
-    await editor.context.setOffline(true);
-    await editor.page.evaluate(() => (window as unknown as { drop: () => void }).drop());
-    await expect.poll(async () => (await at.server.get<{ queue_running: unknown[] }>("/queue")).queue_running.length, { timeout: 30_000 }).toBe(0);
+    await line.cut();
+    await expect.poll(async () => (await at.server.get<{ queue_running: unknown[] }>("/queue")).queue_running.length, { timeout: 60_000 }).toBe(0);
     await editor.page.getByRole("alert").getByText("The server does not answer.").waitFor();
-    await editor.context.setOffline(false);
+    await line.mend();
     await isDone(editor);
+    await editor.context.close();
+    await line.cut();
   });
 
   test("the page is reloaded during a run: it follows the run", async () => {
