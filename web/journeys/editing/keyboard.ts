@@ -11,11 +11,17 @@ const focused = ({ page }: Editor): Promise<string> =>
     return element?.getAttribute("aria-label") ?? label ?? element?.textContent?.trim() ?? "";
   });
 
+/** Press a key; the focus has moved by the time the page is drawn. */
+async function press({ page }: Editor, key: string): Promise<void> {
+  await page.keyboard.press(key);
+  await page.evaluate(() => new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn))));
+}
+
 /** Press a key until the focus is on what is called so. */
 async function until(editor: Editor, key: string, name: RegExp, most = 40): Promise<void> {
   for (let count = 0; count < most; count++) {
     if (name.test(await focused(editor))) return;
-    await editor.page.keyboard.press(key);
+    await press(editor, key);
   }
   expect(await focused(editor)).toMatch(name);
 }
@@ -37,7 +43,7 @@ export function keyboardJourneys({ open, openAsItIs }: Desk): void {
     await expect.poll(() => editor.title()).toBe("Invert");
     // Tab goes to the canvas, from node to node in the order in which they run, Enter goes into the fields.
     await until(editor, "Tab", /^Prompt$/);
-    await page.keyboard.press("Enter");
+    await press(editor, "Enter");
     await until(editor, "Tab", /^text$/);
     await page.keyboard.press("Control+a");
     await page.keyboard.type("a large red heart on a white background");
