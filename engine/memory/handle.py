@@ -12,7 +12,7 @@ from torch import nn
 from engine.memory.casting import compute_in, computes_in
 from engine.memory.room import ALL, ROOM, Given, Room, Tenant, Work
 
-Net = TypeVar("Net", bound=nn.Module)
+Net = TypeVar("Net", bound=nn.Module, covariant=True)
 T = TypeVar("T")
 
 

@@ -24,6 +24,11 @@ class Rows(tuple[Row, ...]):
 
     __slots__ = ()
 
+    @property
+    def samples(self) -> int:
+        """How many samples the batch has that the rows are about."""
+        return 1 + max(row.sample for row in self)
+
     @classmethod
     def whole(cls, count: int, canvas: tuple[int, int]) -> Rows:
         """`count` samples on the whole canvas, all to be painted."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,14 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from tests.oracles import control, dpt, families, pictures, sd1, tiny, vision
+from tests.oracles import control, dpt, families, pictures, sd1, tiny, transformers, vision
 from tests.oracles.sdxl import Base, Refiner
 from tests.oracles.systems import System, Upscaler
 from tests.oracles.upscalers import GOLDEN, weights_of
+from tests.oracles.uvit import uvit_state
 from tests.unit.models.adapters.files import diffusers_modules, kohya, pairs
+from tests.unit.models.test_t5 import SPIECE, tied
+from tests.unit.models.test_t5 import oracle as t5
 
 State = dict[str, Tensor]
 HINT_NET = (16, 16, 32, 32)
@@ -30,6 +34,7 @@ def write_all(models: Path) -> None:
         **_parts(base),
         **_adapters(base),
         **_controls(base),
+        **_transformers(),
         "upscale_models/RealESRGAN_x4plus.safetensors": weights_of(
             json.loads((GOLDEN / "upscalers.json").read_text("utf-8"))["esrgan_x4_real"]
         ),
@@ -39,10 +44,11 @@ def write_all(models: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.suffix == ".ckpt":
             torch.save({"state_dict": state, "global_step": 1}, path)
-        elif path.suffix == ".pth":
+        elif path.suffix in (".pth", ".pt"):
             torch.save(state, path)
         else:
             save_file({key: weight.contiguous() for key, weight in state.items()}, path)
+    shutil.copy(SPIECE, models / "text_encoders" / "spiece.model")  # of the tiny T5, which finds it beside its file
     (models / "hypernetworks").mkdir()
     torch.save(_hypernetwork(), models / "hypernetworks" / "style.pt")
 
@@ -111,6 +117,20 @@ def _controls(base: System) -> dict[str, State]:
         "style_models/t2iadapter_style_sd14v1.pth": pictures.style_state(128, WIDTHS[-1]),
         "gligen/gligen_sd14_textbox_pruned.safetensors": boxes,
     }
+
+
+def _transformers() -> dict[str, State]:
+    alpha, sigma = (
+        transformers.pixart(context=32, depth=depth, sizes=sizes) for depth, sizes in ((2, True), (11, False))
+    )
+    states = {
+        "DiT-XL-2-256x256.pt": transformers.dit_state(transformers.dit()),
+        "imagenet256_uvit_huge.pth": uvit_state(classes=1001),
+        "PixArt-XL-2-1024-MS.pth": transformers.pixart_state(alpha, 120),
+        "PixArt-Sigma-XL-2-1024-MS.pth": transformers.pixart_state(sigma, 300),
+    }
+    apart = {"text_encoders/t5xxl_fp16.safetensors": tied(t5())}
+    return {f"diffusion_models/{name}": state for name, state in states.items()} | apart
 
 
 def _named(modules: Mapping[str, Any]) -> dict[str, Any]:

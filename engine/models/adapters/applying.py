@@ -19,7 +19,7 @@ from engine.models.adapters.adapter import Adapter, Stack, fitted, for_text, not
 from engine.models.adapters.changes import Change
 from engine.models.adapters.names import Tower
 from engine.models.adapters.reading import AdapterFile
-from engine.models.nets.unet import UNet
+from engine.models.nets.denoising import DenoisingNet
 
 Steps: TypeAlias = tuple[tuple[Change, float], ...]
 """What is done to one weight, in order. Changes are compared by identity."""
@@ -107,7 +107,7 @@ class ChangedWeights:
     def _hooked(self, file: AdapterFile, net: nn.Module) -> Adapter:
         """An adapter that nobody else has: it is held here."""
         adapter = self.fit(file, net)
-        if isinstance(net, UNet) and not adapter.changes and not any(for_text(stem) for stem in file.entries):
+        if isinstance(net, DenoisingNet) and not adapter.changes and not any(for_text(stem) for stem in file.entries):
             raise nothing_fits(file)
         if adapter not in self._held:
             self._held.append(adapter)

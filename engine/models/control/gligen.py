@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from engine.memory.handle import ModelHandle
+from engine.memory.precision import compute_dtype
 from engine.models.assembly import fill
 from engine.models.control.errors import ControlError, family_of, other_base
 from engine.models.detect import ArchitectureError, Shapes, detect, wrong_kind
@@ -147,7 +148,7 @@ def load_gligen(path: Path, device: torch.device, *, dtype: torch.dtype | None =
     config = gligen_config({name: tuple(tensor.shape) for name, tensor in tensors.items()}, path.name)
     with torch.device("meta"):
         net = Gligen(config)
-    dtype = dtype or (torch.float32 if device.type == "cpu" else torch.float16)
+    dtype = dtype or compute_dtype(device)
     return GligenModel(path.name, ModelHandle(fill(net, tensors, dtype, path.name, exact=True), device))
 
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from engine.memory.handle import ModelHandle
+from engine.memory.precision import compute_dtype
 from engine.models.assembly import fill
 from engine.models.control.errors import ControlError, family_of, other_base
 from engine.models.control.hints import Kept
@@ -211,7 +212,7 @@ def load_ip_adapter(path: Path, device: torch.device, *, dtype: torch.dtype | No
         form, projection = _projection(shapes, path.name)
         net = IPAdapter(projection, layers)
     own = {name: weights[name] for name in weights if name.startswith(("image_proj.", "ip_adapter."))}
-    dtype = dtype or (torch.float32 if device.type == "cpu" else torch.float16)
+    dtype = dtype or compute_dtype(device)
     entering = {
         "plain": "image_proj.proj.weight",
         "plus": "image_proj.proj_in.weight",

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from engine.memory.handle import ModelHandle
+from engine.memory.precision import compute_dtype
 from engine.models.assembly import fill
 from engine.models.control.errors import ControlError
 from engine.models.detect import detect, wrong_kind
@@ -88,5 +89,5 @@ def load_style_model(path: Path, device: torch.device, *, dtype: torch.dtype | N
     layers = len({name.split(".")[1] for name in weights if name.startswith("transformer_layes.")})
     with torch.device("meta"):
         net = StyleAdapter(channels, width, tokens, layers)
-    dtype = dtype or (torch.float32 if device.type == "cpu" else torch.float16)
+    dtype = dtype or compute_dtype(device)
     return StyleModel(path.name, ModelHandle(fill(net, weights, dtype, path.name, exact=True), device))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import ClassVar, TypeAlias
+from typing import ClassVar, Protocol, TypeAlias
 
 import torch
 from torch import Tensor
@@ -27,6 +27,21 @@ from engine.tensors.values import Conditioning, Prompt
 
 Token: TypeAlias = int | Tensor
 Embeddings: TypeAlias = Callable[[str], tuple[Tensor, ...] | None]
+
+
+class PromptEncoder(Protocol):
+    """What every text encoder can do that goes over a CLIP link: CLIP, and T5 where a model has that instead."""
+
+    socket: ClassVar[str] = "CLIP"
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the weights."""
+        ...
+
+    def encode(self, text: str) -> Conditioning:
+        """The conditioning of a prompt."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

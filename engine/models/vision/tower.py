@@ -26,6 +26,7 @@ from engine.tensors.values import Image
 MEAN, DEVIATION = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 HEAD_CHANNELS, MAX_HEADS = 64, 16  # ViT-L has 16 heads of 64 channels, ViT-H 16 of 80, bigG 16 of 104
 OPENAI_WIDTH = 1024  # towers up to ViT-L are OpenAI's and have its activation, wider ones are OpenCLIP's
+VIDEO_TOWER = "conditioner.embedders.0.open_clip.model.visual."  # in the checkpoints of Stable Video Diffusion
 _FIRST = "vision_model.embeddings.patch_embedding.weight"
 _PROJECTION = "visual_projection.weight"
 _OPEN_CLIP = "conv1.weight"
@@ -99,14 +100,27 @@ def load_image_encoder(path: Path, device: torch.device) -> ImageEncoder:
     `open_weights` raises.
     """
     weights = open_weights(path)
-    for prefix in ("", "visual.", "model.visual.", "embedder.model.visual."):
-        if f"{prefix}{_OPEN_CLIP}" in weights and f"{prefix}ln_pre.weight" in weights:
-            return image_encoder_of(weights.part(prefix), device, path.name)
+    prefix = _place(weights)
+    if prefix is not None:
+        return image_encoder_of(weights.part(prefix), device, path.name)
     if _FIRST not in weights:
         raise wrong_kind(path, detect(weights.shapes), "an image tower (CLIP vision)")
     beside = path.with_name("config.json")
     told = parse_lenient(beside.read_bytes(), where=beside.name) if beside.is_file() else {}
     return image_encoder_of(weights, device, path.name, told if isinstance(told, dict) else {})
+
+
+def has_image_encoder(path: Path) -> bool:
+    """Whether there is an image tower in a checkpoint. Raises what `open_weights` raises."""
+    return _place(open_weights(path)) is not None
+
+
+def _place(weights: Mapping[str, Tensor]) -> str | None:
+    """The prefix of the image tower in OpenCLIP's names, if there is one."""
+    for prefix in ("", "visual.", "model.visual.", "embedder.model.visual.", VIDEO_TOWER):
+        if f"{prefix}{_OPEN_CLIP}" in weights and f"{prefix}ln_pre.weight" in weights:
+            return prefix
+    return None
 
 
 def image_encoder_of(

@@ -15,7 +15,7 @@ from engine.diffusion.denoiser import Denoiser
 from engine.diffusion.guidance import ClassifierFreeGuidance, DualGuidance, estimates
 from engine.memory.budget import CallBudget
 from engine.models.control.reading import load_control
-from engine.models.nets.activations import row_bytes
+from engine.models.nets.denoising import row_bytes
 from engine.models.nets.patches import Patch
 from engine.tensors.rows import Row, Rows
 from engine.tensors.values import Area, Conditioning, Image

@@ -121,6 +121,23 @@ def test_what_other_programs_take_is_given_up_between_jobs() -> None:
         assert torch.allclose(through(handles[0]), EXPECTED[0], atol=1e-6)
 
 
+def test_a_job_finds_what_other_programs_left_since_the_one_before() -> None:
+    device = SimulatedDevice(4 * WEIGHTS)
+    there, handles = Room(device, bounds=BOUNDS), [ModelHandle(net(seed), CPU) for seed in range(2)]
+    with there.entered():
+        for handle in handles:
+            through(handle)
+    assert there.ledger.figures()["weights"] == 2 * WEIGHTS
+    device.simulation.limit = WEIGHTS + WEIGHTS // 2  # as when another program takes the rest
+    with there.entered():
+        assert there.ledger.figures()["weights"] == WEIGHTS
+        assert there.ledger.limit == WEIGHTS + WEIGHTS // 2
+        assert torch.allclose(through(handles[0]), EXPECTED[0], atol=1e-6)
+    device.simulation.limit = 4 * WEIGHTS
+    with there.entered():
+        assert there.ledger.limit == 4 * WEIGHTS
+
+
 @pytest.mark.parametrize("limit", [10 * WEIGHTS, WEIGHTS // 2])
 def test_wherever_memory_runs_out_the_work_is_done_all_the_same(limit: int) -> None:
     with room(limit) as there:
