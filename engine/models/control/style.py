@@ -12,7 +12,7 @@ from torch import Tensor
 
 from engine.memory.handle import ModelHandle
 from engine.models.assembly import fill
-from engine.models.control.errors import ControlError
+from engine.models.control.errors import ControlError, sound
 from engine.models.detect import detect, wrong_kind
 from engine.models.nets.patches import Attend, Patch, Site
 from engine.models.nets.picture_prompts import StyleAdapter
@@ -89,4 +89,5 @@ def load_style_model(path: Path, device: torch.device, *, dtype: torch.dtype | N
     with torch.device("meta"):
         net = StyleAdapter(channels, width, tokens, layers)
     dtype = dtype or (torch.float32 if device.type == "cpu" else torch.float16)
-    return StyleModel(path.name, ModelHandle(fill(net, weights, dtype, path.name, exact=True), device))
+    fill(net, weights, dtype, path.name, exact=True)
+    return StyleModel(path.name, ModelHandle(sound(net, "style model", path.name), device))

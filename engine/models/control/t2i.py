@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from engine.memory.handle import ModelHandle
 from engine.models.assembly import fill
 from engine.models.control.controlnet import ControlModel, HintUse
-from engine.models.control.errors import other_base
+from engine.models.control.errors import other_base, sound
 from engine.models.control.hints import channels_of, for_rows
 from engine.models.detect import ArchitectureError, Shapes
 from engine.models.nets.patches import Call, Patch, Site
@@ -153,7 +153,7 @@ def adapter_net(weights: Mapping[str, Tensor], names: Mapping[str, str], dtype: 
     config = adapter_config({name: tuple(tensor.shape) for name, tensor in named.items()}, where)
     with torch.device("meta"):
         net = T2IAdapter(config)
-    return fill(net, named, dtype, where, exact=True)
+    return sound(fill(net, named, dtype, where, exact=True), "T2I-Adapter", where)
 
 
 def adapter_config(shapes: Shapes, where: str) -> T2IAdapterConfig:
