@@ -200,8 +200,10 @@ class _Question:
 
     def rows(self, x: Tensor, *, negative: bool) -> list[Row]:
         """What the rows of a batch `x` `(B, C, H, W)` are about."""
-        place = (self.region.rows.start, self.region.columns.start)
-        return [Row(sample, (x.shape[-2], x.shape[-1]), *place, negative) for sample in range(len(x))]
+        canvas, place = (x.shape[-2], x.shape[-1]), (self.region.rows.start, self.region.columns.start)
+        tokens = self.prompt.control_tokens
+        told = [None] if tokens is None else list(tokens)
+        return [Row(sample, canvas, *place, negative, told[sample % len(told)]) for sample in range(len(x))]
 
 
 def estimates(
