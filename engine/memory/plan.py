@@ -35,6 +35,8 @@ class Demand:
     `rows` of `row_bytes` of activations each go through it, in `seconds` if nothing is in the way (0: unknown). Where
     `tiles` are given, largest first, pictures may be cut. A net that computes `once` and is not needed again soon is
     loaded just as fast through a window. `smaller` are shares of the weights' bytes in types that the user allows.
+    `remaking` bytes are needed while a weight is changed. `shares` are those of the groups in `seconds` (none: as in
+    the bytes).
     """
 
     name: str
@@ -46,6 +48,8 @@ class Demand:
     seconds: float = 0.0
     once: bool = False
     smaller: tuple[float, ...] = ()
+    remaking: int = 0
+    shares: tuple[float, ...] = ()
 
     @property
     def weights(self) -> int:
@@ -116,10 +120,15 @@ def plan(demand: Demand, budget: Budget, idle: Sequence[Idle] = ()) -> Mode:
 
 
 def smallest(demand: Demand) -> int:
-    """Bytes of the smallest mode: one row or the smallest tile, and a window for the largest group."""
+    """Bytes of the smallest mode: one row or the smallest tile, and a window for the largest group.
+
+    What is streamed is changed beside what is computed with it.
+    """
     share = min((*demand.smaller, 1.0))
     activations = min([demand.row_bytes, *(tile.nbytes for tile in demand.tiles)])
-    return demand.fixed + activations + max((int(nbytes * share) for nbytes in demand.groups), default=0)
+    return (
+        demand.fixed + activations + demand.remaking + max((int(nbytes * share) for nbytes in demand.groups), default=0)
+    )
 
 
 def free_share(demand: Demand, budget: Budget) -> float:
@@ -180,7 +189,7 @@ def _seconds(demand: Demand, rows: int, cut: Tile | None, streamed: int, budget:
 
 
 def _whole(demand: Demand, rows: int, cut: Tile | None, budget: Budget) -> Mode | None:
-    activations = _activations(demand, rows, cut)
+    activations = max(_activations(demand, rows, cut), demand.remaking)
     if demand.weights + activations > budget.free:
         return None
     side = None if cut is None else cut.side
@@ -190,7 +199,7 @@ def _whole(demand: Demand, rows: int, cut: Tile | None, budget: Budget) -> Mode 
 
 def _streamed(demand: Demand, rows: int, cut: Tile | None, budget: Budget) -> Mode | None:
     """As many groups resident as fit beside the activations and the window, which large groups may make too large."""
-    activations = _activations(demand, rows, cut)
+    activations = _activations(demand, rows, cut) + demand.remaking
     best: Mode | None = None
     for slots in (SLOTS, 1):
         for window in sorted(set(demand.groups), reverse=True)[:WINDOWS]:

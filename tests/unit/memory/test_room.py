@@ -15,10 +15,13 @@ from torch import Tensor, nn
 
 from engine.foundation.settings import VramPolicy
 from engine.memory.budget import UNLIMITED
+from engine.memory.demands import key_of
 from engine.memory.device import SimulatedDevice, open_device
 from engine.memory.handle import ModelHandle
 from engine.memory.ledger import NoRoomError
-from engine.memory.room import ROOM, Given, Room, Work
+from engine.memory.rates import Rates
+from engine.memory.room import ROOM, Room
+from engine.memory.work import Given, Work
 
 CPU = torch.device("cpu")
 BOUNDS = (1, 4096)
@@ -48,7 +51,7 @@ def through(handle: ModelHandle[Any], rows: Tensor = ROWS) -> Tensor:
 
 @contextmanager
 def room(limit: int, policy: VramPolicy = "normal") -> Iterator[Room]:
-    made = Room(SimulatedDevice(limit), policy=policy, bounds=BOUNDS, rate=1e6)
+    made = Room(SimulatedDevice(limit), policy=policy, bounds=BOUNDS, rates=Rates(1e6))
     token = ROOM.set(made)
     try:
         yield made
@@ -184,7 +187,7 @@ def test_estimates_learn_from_runs() -> None:
             through(handle)
         tenant = handle._tenant
         assert tenant is not None
-        assert there.estimates.factor((tenant.number, work().key)) < 1.3
+        assert there.demands.estimates.factor(key_of(tenant, work())) < 1.3
 
 
 def test_widened_weights_are_those_that_compute() -> None:
