@@ -193,6 +193,7 @@ class Accelerator(Device):
         assert isinstance(lane, torch.Stream)
         with lane:
             target.copy_(source, non_blocking=True)
+        target.record_stream(lane)  # if it is let go of before it arrived, nobody else gets the memory before
 
     def finish(self) -> None:
         """Wait until everything that it was told is done."""

@@ -12,7 +12,7 @@ again and again keep their pinned memory as far as there may be that much of it,
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -132,6 +132,10 @@ class Pinned:
         self._reserved: Reservation | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="weights")
 
+    def rest(self) -> None:
+        """Wait until the thread has let go of everything."""
+        self._thread.submit(int).result()
+
     def soon(
         self, kept: _Kept, group: int, parts: Sequence[Part], target: Tensor, usable: Mark, *, at_once: bool
     ) -> Future[Mark]:
@@ -208,7 +212,7 @@ class Laned:
         # the memory of the slots may be some that is still computed with
         self._usable = dict.fromkeys(range(len(slots)), pinned.device.lane().record_event())
         self._arriving: dict[int, Future[Mark]] = {}
-        finalize(self, _finished, self._arriving, slots, self._kept)
+        finalize(self, self._kept.release)
 
     def load(self, slot: int, group: int, parts: Sequence[Part]) -> None:
         """See `Transfer`."""
@@ -228,15 +232,11 @@ class Laned:
 
     def close(self) -> None:
         """See `Transfer`."""
-        _finished(self._arriving, self._slots, self._kept)
-
-
-def _finished(arriving: Mapping[int, Future[Mark]], _slots: Sequence[Tensor], kept: _Kept) -> None:
-    """Wait for what is under way; the slots are held for as long."""
-    for future in arriving.values():
-        if future.exception() is None:
-            future.result().synchronize()
-    kept.release()
+        for future in self._arriving.values():
+            if future.exception() is None:
+                future.result().synchronize()
+        self._pinned.rest()
+        self._kept.release()
 
 
 def transfer(slots: Sequence[Tensor], pinned: Pinned | None) -> Transfer:
