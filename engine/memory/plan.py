@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from engine.memory.ledger import NoRoomError
+from engine.memory.pace import pace, spread
 
 SLOTS = 2  # of the staging ring: the group that is computed on, and the one ahead
 SPLIT_COST = 0.03  # of a forward's seconds for each call more: kernels fill a device less well
@@ -138,25 +139,6 @@ def free_share(demand: Demand, budget: Budget) -> float:
     return max(0.0, 1 - demand.seconds * budget.rate / demand.weights)
 
 
-def spread(groups: Sequence[int], allowed: int) -> tuple[bool, ...]:
-    """Which groups to keep within `allowed` bytes: as many as fit, evenly over the order of execution."""
-    total, credit, used = sum(groups), 0.0, 0
-    if total <= allowed:
-        return (True,) * len(groups)
-    kept = [False] * len(groups)
-    for place, nbytes in enumerate(groups):
-        credit += nbytes * allowed / total
-        if credit >= nbytes:
-            kept[place] = True
-            credit -= nbytes
-            used += nbytes
-    for place, nbytes in enumerate(groups):  # what rounding left over
-        if not kept[place] and used + nbytes <= allowed:
-            kept[place] = True
-            used += nbytes
-    return tuple(kept)
-
-
 def _modes(demand: Demand, budget: Budget, idle: Sequence[Idle]) -> Iterator[Mode]:
     """Every way that fits, with its seconds."""
     order = sorted(idle, key=lambda other: other.cost)
@@ -207,15 +189,44 @@ def _streamed(demand: Demand, rows: int, cut: Tile | None, budget: Budget) -> Mo
             allowed = budget.free - activations - demand.fixed - slots * window - large
             if allowed < 0:
                 continue
-            others = iter(spread([nbytes for nbytes in demand.groups if nbytes <= window], allowed))
-            resident = tuple(nbytes > window or next(others) for nbytes in demand.groups)
-            kept = sum(nbytes for nbytes, stays in zip(demand.groups, resident, strict=True) if stays)
-            ahead = replace(budget, overlaps=budget.overlaps and slots > 1)
-            seconds = _seconds(demand, rows, cut, sum(demand.groups) - kept, ahead)
-            if best is None or seconds < best.seconds:
-                side = None if cut is None else cut.side
-                weights = demand.fixed + kept
-                best = Mode((), rows, side, resident, weights, slots * window, activations, seconds=seconds)
+            for resident in _residents(demand, window, allowed):
+                kept = sum(nbytes for nbytes, stays in zip(demand.groups, resident, strict=True) if stays)
+                ahead = replace(budget, overlaps=budget.overlaps and slots > 1)
+                seconds = _seconds(demand, rows, cut, sum(demand.groups) - kept, ahead)
+                if best is not None and seconds >= best.seconds:
+                    continue
+                if ahead.overlaps and demand.seconds and not demand.once:
+                    seconds = _paced(demand, rows, cut, resident, budget.rate, seconds)
+                if best is None or seconds < best.seconds:
+                    side = None if cut is None else cut.side
+                    weights = demand.fixed + kept
+                    best = Mode((), rows, side, resident, weights, slots * window, activations, seconds=seconds)
         if best is not None:
             return best
     return None
+
+
+def _residents(demand: Demand, window: int, allowed: int) -> Iterator[tuple[bool, ...]]:
+    """Ways to keep `allowed` bytes of the groups that fit into a window: by bytes, by computing, and in between."""
+    small = [nbytes <= window for nbytes in demand.groups]
+    sizes = [nbytes for nbytes, fits in zip(demand.groups, small, strict=True) if fits]
+    shares = [share for share, fits in zip(demand.shares, small, strict=False) if fits]
+    ways = [()] if not sum(shares) else [_mixed(sizes, shares, part) for part in (1.0, 0.5, 0.0)]
+    for way in dict.fromkeys(ways):
+        others = iter(spread(sizes, allowed, way))
+        yield tuple(not fits or next(others) for fits in small)
+
+
+def _mixed(sizes: Sequence[int], shares: Sequence[float], part: float) -> tuple[float, ...]:
+    bytes_in_all, computing = sum(sizes), sum(shares)
+    pairs = zip(sizes, shares, strict=True)
+    return tuple(part * share / computing + (1 - part) * nbytes / bytes_in_all for nbytes, share in pairs)
+
+
+def _paced(demand: Demand, rows: int, cut: Tile | None, resident: tuple[bool, ...], rate: float, ideal: float) -> float:
+    """Seconds with what has to be waited for because groups are uneven; never less than the `ideal` ones."""
+    calls = -(-demand.rows // rows)
+    computing = demand.seconds / calls * (1 + SPLIT_COST * (calls - 1)) * (1.0 if cut is None else cut.work)
+    shares = demand.shares or tuple(nbytes / sum(demand.groups) for nbytes in demand.groups)
+    seconds = [share * computing for share in shares]
+    return max(ideal, calls * pace(demand.groups, seconds, resident, SLOTS, rate))

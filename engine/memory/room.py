@@ -38,6 +38,7 @@ T = TypeVar("T")
 NEXT_USE = 0.5  # how likely idle weights are wanted again, where nobody knows
 KEEP = 1e6  # as if it were certain many times over: for people who want models to stay
 RUNGS = 4  # plans that are tried with ever higher estimates before the smallest mode, which is tried as often
+PLANS = 64  # that are remembered
 PINNED_SHARE = 0.5  # of the host's free memory that may be pinned
 
 
@@ -74,6 +75,7 @@ class Room:
         self._reserve = reserve
         self._policy = policy
         self._rates = rates
+        self._plans: dict[tuple[Demand, Budget, tuple[Idle, ...]], Mode] = {}
         self._tenants: WeakSet[Tenant] = WeakSet()
         self.ledger = Ledger(device.name, self._available())
         self.pinned: Pinned | None = None
@@ -210,11 +212,11 @@ class Room:
             return Mode((), demand.rows, None, everything, nbytes, 0, activations), whole
         idle = [Idle(str(place), entry.nbytes, entry.cost) for place, entry in enumerate(others)]
         try:
-            mode = plan(demand, self._budget(allowed), idle)
+            mode = self._plan(demand, allowed, idle)
         except NoRoomError:  # less than an estimate with its margin may do, which is better than nothing
             demand, cut = self._demand(tenant, net, work, changed, raw=True)
             least = smallest(demand) + max(demand.groups, default=0)
-            mode = plan(demand, self._budget(min(free, least)), idle)
+            mode = self._plan(demand, min(free, least), idle)
         possible = allowed + sum(other.nbytes for other in idle if other.name in mode.evict)
         if mode.whole and nbytes + mode.activations <= possible:
             return mode, whole
@@ -228,8 +230,14 @@ class Room:
             return min(free, least + max(demand.groups, default=0))
         return min(free, max(least, self.ledger.limit // 2)) if self._policy == "low" else free
 
-    def _budget(self, free: int) -> Budget:
-        return Budget(free, self.rates.bus, overlaps=self.device.can.streams)
+    def _plan(self, demand: Demand, free: int, idle: list[Idle]) -> Mode:
+        """What `plan` says, which is the same from step to step."""
+        asked = (demand, Budget(free, self.rates.bus, overlaps=self.device.can.streams), tuple(idle))
+        if asked not in self._plans:
+            if len(self._plans) >= PLANS:
+                self._plans.clear()
+            self._plans[asked] = plan(*asked)
+        return self._plans[asked]
 
     def _demand(
         self, tenant: Tenant, net: nn.Module, work: Work, changed: Changed, *, raw: bool = False
