@@ -78,6 +78,11 @@ class ModelHandle(Generic[Net]):
         with self.lease() as net, nullcontext() if changes is None else changes.applied(net):
             return compute(net, ALL)
 
+    @property
+    def planned(self) -> bool:
+        """Whether memory is planned where it computes now, so that nobody else need look after that."""
+        return self._room() is not None
+
     def _room(self) -> Room | None:
         room = ROOM.get()
         if room is None or room.device.place != self.device or not room.device.can.own_memory:

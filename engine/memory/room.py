@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from time import perf_counter
 from typing import TypeVar
@@ -130,12 +130,20 @@ class Room:
             if changed != tenant.changed:
                 raise RuntimeError(f"{tenant.name} is computed with already, with other weights")
             return compute(net, ALL)
-        for rung in range(2 * RUNGS):
-            with suppress(torch.OutOfMemoryError):
+        rung = 0
+        while rung < 2 * RUNGS:
+            try:
                 return self._attempt(tenant, net, work, compute, changed, rung)
+            except _NoRoomBesideError as found:
+                if found.needed > tenant.beside.get(work.key, 0):
+                    tenant.beside[work.key] = found.needed
+                    continue
+            except torch.OutOfMemoryError:
+                pass
+            rung += 1
             self.out_of_memory += 1
             tenant.leave()
-            if rung:
+            if rung > 1:
                 gc.collect()  # frames of the failure may hold on to tensors in circles
             self.clear()
             self.note(f"{tenant.name}: memory ran out; that is done again with less at once")
@@ -167,7 +175,7 @@ class Room:
                 before, uploads = self.device.figures().used, tenant.residency.uploads
                 self.device.reset_peak()
                 begin = perf_counter()
-                result = compute(net, Given(mode.rows if mode.rows < work.rows else None, mode.tile))
+                result = _computed(net, compute, Given(mode.rows if mode.rows < work.rows else None, mode.tile))
                 seconds, peak = perf_counter() - begin, self.device.peak()
                 self.device.landed(result)
                 if uploads == tenant.residency.uploads and not (changed and placing.hooks):
@@ -177,9 +185,6 @@ class Room:
                         known = tenant.seconds.get(work.key, seconds)
                         tenant.seconds[work.key] = min(known, seconds / work.rows)
                 return result
-        except NoRoomError as error:  # of another net that is asked for within, and found no room beside this one
-            self.demands.too_low(tenant, work, mode.tile)
-            raise torch.OutOfMemoryError(str(error)) from None
         except torch.OutOfMemoryError:
             self.demands.too_low(tenant, work, mode.tile)
             raise
@@ -203,7 +208,8 @@ class Room:
         reserved = tenant.reserved
         self._appraise()
         others = [entry for entry in self.ledger.idle() if entry is not reserved]
-        free = self.ledger.free + (0 if reserved is None else reserved.nbytes)
+        beside = tenant.beside.get(work.key, 0)
+        free = self.ledger.free + (0 if reserved is None else reserved.nbytes) - beside
         allowed = self._allowed(demand, free, rung)
         everything, nbytes = (True,) * len(demand.groups), self.demands.whole(net, changed)
         whole = Placing(cut, everything, 0, nbytes, hooks=False)
@@ -216,7 +222,10 @@ class Room:
         except NoRoomError:  # less than an estimate with its margin may do, which is better than nothing
             demand, cut = self._demand(tenant, net, work, changed, raw=True)
             least = smallest(demand) + max(demand.groups, default=0)
-            mode = self._plan(demand, min(free, least), idle)
+            try:
+                mode = self._plan(demand, min(free, least), idle)
+            except NoRoomError as error:
+                raise NoRoomError(tenant.name, error.needed + beside, error.possible + beside) from None
         possible = allowed + sum(other.nbytes for other in idle if other.name in mode.evict)
         if mode.whole and nbytes + mode.activations <= possible:
             return mode, whole
@@ -261,6 +270,21 @@ class Room:
         figures = self.device.figures()
         free = figures.free + figures.held
         return max(0, (free if self._limit is None else min(self._limit, free)) - self._reserve)
+
+
+class _NoRoomBesideError(Exception):
+    """A net that is asked for while another one computes found no room beside that one; it takes `needed` bytes."""
+
+    def __init__(self, needed: int) -> None:
+        super().__init__(needed)
+        self.needed = needed
+
+
+def _computed(net: Net, compute: Callable[[Net, Given], T], given: Given) -> T:
+    try:
+        return compute(net, given)
+    except NoRoomError as error:
+        raise _NoRoomBesideError(error.needed) from None
 
 
 ROOM: ContextVar[Room | None] = ContextVar("room", default=None)

@@ -56,6 +56,8 @@ class Tenant:
         self.traces: dict[Hashable, Trace | None] = {}
         self.seconds: dict[Hashable, float] = {}
         """Of a row of each work, once it was measured with all weights there."""
+        self.beside: dict[Hashable, int] = {}
+        """Bytes that other nets take which are asked for during each work, once it was found out."""
         self._layouts: dict[Hashable, Layout] = {}
         self._held: list[Reservation] = []
         finalize(self, _release, self._held)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
 
+from torch import Tensor
+
 from engine.memory.budget import CallBudget
 
 UNKNOWN_BYTES = 64 * 2**20  # of activations, of work that cannot be traced
@@ -43,3 +45,9 @@ class Given:
 
 
 ALL = Given()
+
+
+def in_one_piece(name: str, compute: Callable[..., object], *inputs: Tensor, once: bool = False) -> Work:
+    """Work that is always done for all of its `inputs` at once."""
+    shapes = tuple((tuple(tensor.shape), tensor.dtype) for tensor in inputs)
+    return Work((name, shapes), compute, inputs, once=once)
