@@ -12,8 +12,10 @@ import torch
 
 from engine.foundation.settings import Settings
 from engine.memory.device import SIMULATED, SIMULATED_BYTES, Device, open_device
+from engine.memory.handle import tenants_in
 from engine.memory.room import Room
 from engine.node.context import Place
+from engine.runtime.executor import Foresight
 from engine.store.artifacts import Artifact, ArtifactStore
 from engine.store.folders import Folders, folders
 
@@ -33,6 +35,12 @@ class Surroundings:
     def working(self) -> AbstractContextManager[None]:
         """A block in which nets share the memory of the device by plan, where there is one."""
         return nullcontext() if self.room is None else self.room.entered()
+
+    def foresee(self, upcoming: Foresight) -> None:
+        """Let those who plan memory know what will be used soon: what goes is what is wanted last."""
+        room = self.room
+        if room is not None:
+            room.upcoming = lambda: tenants_in(upcoming(), room)
 
     def files(self, kind: str) -> Sequence[str]:
         """The names of the files of a kind."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
+from dataclasses import fields, is_dataclass
 from typing import Generic, TypeVar
 
 import torch
@@ -78,6 +79,10 @@ class ModelHandle(Generic[Net]):
         with self.lease() as net, nullcontext() if changes is None else changes.applied(net):
             return compute(net, ALL)
 
+    def tenancy(self, room: Room) -> Tenant | None:
+        """Its place in a room, if it has one."""
+        return self._tenant if self._tenant is not None and self._tenant.ledger is room.ledger else None
+
     @property
     def planned(self) -> bool:
         """Whether memory is planned where it computes now, so that nobody else need look after that."""
@@ -95,3 +100,22 @@ class ModelHandle(Generic[Net]):
                 self._tenant.leave()
             self._tenant = room.tenant(self._net)
         return self._tenant
+
+
+def tenants_in(values: Iterable[object], room: Room) -> Iterator[Tenant]:
+    """Those who have a place in `room` of the nets that `values` consist of, in order, each once."""
+    seen: set[int] = set()
+    stack = list(values)[::-1]
+    while stack:
+        value = stack.pop()
+        if id(value) in seen:
+            continue
+        seen.add(id(value))
+        if isinstance(value, ModelHandle):
+            found = value.tenancy(room)
+            if found is not None:
+                yield found
+        elif isinstance(value, tuple | list):
+            stack += value[::-1]
+        elif is_dataclass(value):
+            stack += [getattr(value, item.name) for item in reversed(fields(value))]

@@ -64,7 +64,7 @@ class Room:
         self.device = device
         self.note = note
         self.upcoming: Callable[[], Iterable[Tenant]] = tuple
-        """Those who will compute next, as far as that is known, the soonest first."""
+        """Tells who will compute next, as far as that is known, the soonest first."""
         self.demands = Demands(bounds)
         self.out_of_memory = 0
         """How often memory ran out, and work was done again."""
@@ -91,6 +91,7 @@ class Room:
         try:
             yield
         finally:
+            self.upcoming = tuple  # it may hold on to what ran
             ROOM.reset(token)
 
     def tenant(self, net: nn.Module) -> Tenant:
@@ -206,8 +207,6 @@ class Room:
     def _planned(self, tenant: Tenant, net: nn.Module, work: Work, changed: Changed, rung: int) -> tuple[Mode, Placing]:
         demand, cut = self._demand(tenant, net, work, changed)
         reserved = tenant.reserved
-        self._appraise()
-        others = [entry for entry in self.ledger.idle() if entry is not reserved]
         beside = tenant.beside.get(work.key, 0)
         free = self.ledger.free + (0 if reserved is None else reserved.nbytes) - beside
         allowed = self._allowed(demand, free, rung)
@@ -216,6 +215,8 @@ class Room:
         activations = max(demand.rows * demand.row_bytes, demand.remaking)
         if nbytes + activations <= allowed:
             return Mode((), demand.rows, None, everything, nbytes, 0, activations), whole
+        self._appraise()
+        others = [entry for entry in self.ledger.idle() if entry is not reserved]
         idle = [Idle(str(place), entry.nbytes, entry.cost) for place, entry in enumerate(others)]
         try:
             mode = self._plan(demand, allowed, idle)

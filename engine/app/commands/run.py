@@ -31,7 +31,8 @@ def run(options: argparse.Namespace, settings: Settings) -> int:
         graph = checked(documents.typed(current, specs, around.folders), definitions)
         names = {node.id: node.title or node.spec.display_name for node in graph.nodes.values()}
         with shown(names, quiet=options.quiet) as sink, around.working():
-            result = execute(graph, definitions, replace(around, metadata=current.metadata()), cache=cache, sink=sink)
+            services = replace(around, metadata=current.metadata())
+            result = execute(graph, definitions, services, cache=cache, sink=sink, foresee=around.foresee)
         if result.error is not None:
             raise result.error
         for artifacts in result.artifacts.values():

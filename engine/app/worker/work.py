@@ -156,6 +156,7 @@ class Worker:
                 cache=self._cache,
                 sink=report,
                 cancel=self._tokens[key],
+                foresee=self._around.foresee,
             )
         if result.cancelled:
             return Stopped()
