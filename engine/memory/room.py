@@ -71,6 +71,8 @@ class Room:
         self.hooked = 0
         self.whole = 0
         """How often nets computed with weights that came and went, and as if there was nothing to it."""
+        self.planned = 0
+        """Bytes of the latest work as planned: weights, windows and activations."""
         self._limit = limit
         self._reserve = reserve
         self._policy = policy
@@ -171,6 +173,7 @@ class Room:
         rung: int,
     ) -> T:
         mode, placing = self._planned(tenant, net, work, changed, rung)
+        self.planned = placing.nbytes + mode.activations
         try:
             with self._placed(tenant, net, mode, placing, changed):
                 before, uploads = self.device.figures().used, tenant.residency.uploads
