@@ -28,7 +28,7 @@ from engine.diffusion.parameterisation import (
 from engine.diffusion.predictions import EPSILON, VELOCITY, Parameterisation, Preconditioned
 from engine.memory.budget import UNLIMITED, CallBudget
 from engine.memory.handle import ModelHandle
-from engine.memory.room import Given, Work
+from engine.memory.work import Given, Work
 from engine.models.adapters.adapter import Adapter, Stack
 from engine.models.adapters.applying import ChangedWeights, FileStack
 from engine.models.checkpoint import Checkpoint, Prediction
@@ -180,10 +180,9 @@ class Denoiser:
             options["guidance"] = torch.full((len(x),), self.embedded_scale, device=device)
 
         def called(net: DenoisingNet, given: Given) -> Tensor:
-            with self.changed.applied(net, self.adapters, self.hooked):
-                return given.within(self.budget).called(net, inputs, self._row_bytes, options).to(x)
+            return given.within(self.budget).called(net, inputs, self._row_bytes, options).to(x)
 
-        answer = self.net.run(lambda: self._work(inputs), called)
+        answer = self.net.run(lambda: self._work(inputs), called, self.changed.using(self.adapters, self.hooked))
         predicted, *learned = torch.split(answer.flatten(0, 1) if videos else answer, x.shape[1], dim=1)
         return Answer(self.prediction.denoised(x, predicted, sigma, time), learned[0] if learned else None)
 
@@ -207,8 +206,6 @@ class Denoiser:
             tuple(tensor[:1] for tensor in inputs),
             len(inputs[0]),
             row_bytes=kept,
-            changed=self.net.nbytes if self.hooked else self.changed.bytes_on(self.net.weights(), self.adapters),
-            beside=self.changed,
         )
 
 

@@ -21,7 +21,10 @@ from engine.memory.device import SIMULATED, Device, MemoryFigures
 from engine.memory.groups import GROUP_BYTES
 from engine.memory.ledger import NoRoomError
 from engine.memory.plan import Demand, Mode, smallest
-from engine.memory.room import ALL, Given, Room, Tenant, Work
+from engine.memory.rates import Rates
+from engine.memory.room import Room
+from engine.memory.tenant import Tenant
+from engine.memory.work import ALL, Given, Work
 
 Net = TypeVar("Net", bound=nn.Module)
 T = TypeVar("T")
@@ -107,7 +110,7 @@ class Forecast(Room):
         policy: VramPolicy = "normal",
         bounds: tuple[int, int] = GROUP_BYTES,
     ) -> None:
-        super().__init__(device, limit, reserve=reserve, policy=policy, bounds=bounds)
+        super().__init__(device, limit, reserve=reserve, policy=policy, rates=Rates(), bounds=bounds)
         self.place = ""
         self._planned_work: dict[Hashable, PlannedWork] = {}
         self._answers: dict[Hashable, tuple[object, object]] = {}

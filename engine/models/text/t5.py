@@ -19,7 +19,7 @@ from transformers.models.t5.modeling_t5 import T5Stack
 from engine.foundation.bounds import within
 from engine.memory.handle import ModelHandle
 from engine.memory.precision import PRECISIONS, stored
-from engine.memory.room import Given, Work
+from engine.memory.work import Given, Work
 from engine.models.assembly import fill
 from engine.models.detect import ArchitectureError, Shapes, detect, wrong_kind
 from engine.models.folder import INDEX_SUFFIX, part_weights, sharded
