@@ -91,6 +91,9 @@ _ADD_ONS = (
     ("controlnet", "ControlNet (diffusers names)", "controlnet_cond_embedding."),
     ("ip_adapter", "IP-Adapter", "ip_adapter."),
     ("gligen", "GLIGEN", "position_net."),
+    ("cascade_stage", "stage of a pixel cascade", "encoder_pooling.1."),
+    ("cascade_stage", "stage of a pixel cascade (diffusers names)", "add_embedding.pool."),
+    ("safety_checker", "safety checker", "special_care_embeds"),
 )
 _PARTS = (
     ("vae", "KL autoencoder", "decoder.mid.block_1.conv1.weight"),
@@ -131,6 +134,8 @@ _FOLDERS = {
     "tiny_autoencoder": "vae_approx",
     "clip_vision": "clip_vision",
     "text_encoder": "text_encoders",
+    "cascade_stage": "diffusion_models",
+    "safety_checker": "classifiers",
 }
 
 
