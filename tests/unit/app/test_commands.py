@@ -58,7 +58,10 @@ def test_inspect_of_a_file_that_is_not_there(capsys: pytest.CaptureFixture[str])
 
 def test_an_unknown_measurement_lists_those_there_are(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bench", "nothing"]) == 2
-    assert "executor or start or sampling or transformers or convergence or adapters or loading or server" in capsys.readouterr().err
+    assert (
+        "executor or start or sampling or transformers or convergence or adapters or loading or server"
+        in capsys.readouterr().err
+    )
 
 
 def test_usage_errors_exit_with_two(capsys: pytest.CaptureFixture[str]) -> None:
