@@ -188,6 +188,13 @@ def load_vae_file(vae_name: Annotated[str, Files("vae", options=(*TINY, PIXELS))
         return Vae(ModelHandle(PixelSpace(), ctx.device), 1, 3)
     if vae_name in TINY:
         encoder, decoder = (_tiny(vae_name, half, ctx) for half in ("encoder", "decoder"))
+        if encoder is None and decoder is None:
+            raise IncompleteCheckpointError(
+                "this tiny autoencoder has no file",
+                where=f"{vae_name}, input vae_name",
+                expected=f"{vae_name}_encoder, {vae_name}_decoder or {vae_name} in models/vae_approx",
+                hint="Download it, or choose the VAE of a checkpoint.",
+            )
         return load_tiny_vae(encoder, decoder, TINY[vae_name], ctx.device)
     return load_vae(ctx.file("vae", vae_name), ctx.device)
 

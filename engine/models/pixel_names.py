@@ -67,7 +67,7 @@ def pixel_config(shapes: Shapes, *, where: str = "", head_channels: int | None =
         attention=tuple(attention),
         embedding_channels=shape(shapes, "time_embed.0.weight", where)[0],
         encoder_channels=encoder,
-        word_channels=shapes.get("encoder_proj.weight", (encoder,))[0],
+        word_channels=shapes["encoder_proj.weight"][0] if "encoder_proj.weight" in shapes else None,
         head_channels=head_channels or math.gcd(HEAD_CHANNELS, widths[-1], *attending),
         cross_only=rows == channels,
         levels="aug_proj.0.weight" in shapes,

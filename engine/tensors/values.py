@@ -164,7 +164,8 @@ class Prompt:
     It counts with the weight `strength` inside `area` (None: everywhere), times `mask_strength * mask`, the mask
     `(1 or B, H, W)` of any size; `mask_bounds` leaves out what lies around the mask. `start` and `end` are fractions of
     the sampling, 0 its start. A default prompt counts by what the weights of those in `yields_to` leave of 1. `hooks`
-    change the net that is asked for this prompt, and `controls` steer it.
+    change the net that is asked for this prompt, and `controls` steer it; ControlNets among them read `control_tokens`
+    `(B, T', D)` instead, if there are any.
     """
 
     tokens: Tensor
@@ -180,6 +181,7 @@ class Prompt:
     hooks: tuple[Hook, ...] = ()
     extras: Extras = NO_EXTRAS
     controls: tuple[Control, ...] = ()
+    control_tokens: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

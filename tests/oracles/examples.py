@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from tests.oracles import control, dpt, families, pictures, sd1, tiny, transformers, vision
+from tests.oracles import cascade, control, dpt, families, pictures, sd1, tiny, transformers, vision
 from tests.oracles.sdxl import Base, Refiner
 from tests.oracles.systems import System, Upscaler
 from tests.oracles.upscalers import GOLDEN, weights_of
@@ -35,6 +35,7 @@ def write_all(models: Path) -> None:
         **_adapters(base),
         **_controls(base),
         **_transformers(),
+        **_cascade(),
         "upscale_models/RealESRGAN_x4plus.safetensors": weights_of(
             json.loads((GOLDEN / "upscalers.json").read_text("utf-8"))["esrgan_x4_real"]
         ),
@@ -131,6 +132,18 @@ def _transformers() -> dict[str, State]:
     }
     apart = {"text_encoders/t5xxl_fp16.safetensors": tied(t5())}
     return {f"diffusion_models/{name}": state for name, state in states.items()} | apart
+
+
+def _cascade() -> dict[str, State]:
+    encoder = t5()
+    first, second = (
+        cascade.unet((32, 96), (1, 1), upscaling=upscaling, encoder=encoder.config.d_model)
+        for upscaling in (False, True)
+    )
+    return {
+        "diffusion_models/IF-I-XL-v1.0.safetensors": cascade.original_state(first),
+        "diffusion_models/IF-II-L-v1.0.safetensors": cascade.original_state(second),
+    }
 
 
 def _named(modules: Mapping[str, Any]) -> dict[str, Any]:

@@ -107,7 +107,7 @@ def named_files(name: str, prompt: dict[str, Any]) -> set[tuple[str, str]]:
             if isinstance(widget, ChoiceWidget) and widget.files and widget.files not in PLACES:
                 if value == "taesd":
                     found |= {("vae_approx", f"taesd_{half}.safetensors") for half in ("encoder", "decoder")}
-                elif not value.startswith(DEMO):
+                elif not value.startswith(DEMO) and value != "pixel_space":
                     found.add((MODELS.get(widget.files, widget.files), value))
             elif isinstance(value, str):
                 words = [word for word in re.findall(r"embedding:([\w-]+)", value) if not word.startswith(DEMO)]
@@ -167,6 +167,9 @@ def shrunk(prompt: dict[str, Any]) -> dict[str, Any]:
                 inputs[key] = 1
         for key in inputs.keys() & {"steps", "reference_steps"}:
             inputs[key] = {int: 2, str: "1, 2"}.get(type(inputs[key]), inputs[key])
+        if kind.startswith("Cascade"):
+            inputs |= {"schedule": "trailing"} if "schedule" in inputs else {}  # leaves the number of steps open
+            inputs |= {"scale": 2.0} if "scale" in inputs else {}
         if kind == "EaselNumbers":
             inputs["values"] = ", ".join(inputs["values"].split(", ")[:2])
     return prompt

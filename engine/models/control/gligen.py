@@ -13,7 +13,7 @@ from torch import Tensor
 from engine.memory.handle import ModelHandle
 from engine.memory.precision import compute_dtype
 from engine.models.assembly import fill
-from engine.models.control.errors import ControlError, family_of, other_base
+from engine.models.control.errors import ControlError, family_of, other_base, sound
 from engine.models.detect import ArchitectureError, Shapes, detect, wrong_kind
 from engine.models.diffusers_names import is_unet, unet_names
 from engine.models.nets.gligen import Gligen, GligenConfig
@@ -149,7 +149,8 @@ def load_gligen(path: Path, device: torch.device, *, dtype: torch.dtype | None =
     with torch.device("meta"):
         net = Gligen(config)
     dtype = dtype or compute_dtype(device)
-    return GligenModel(path.name, ModelHandle(fill(net, tensors, dtype, path.name, exact=True), device))
+    fill(net, tensors, dtype, path.name, exact=True)
+    return GligenModel(path.name, ModelHandle(sound(net, "GLIGEN", path.name), device))
 
 
 def gligen_config(shapes: Shapes, where: str) -> GligenConfig:

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from engine.memory.handle import ModelHandle
 from engine.memory.precision import compute_dtype
 from engine.models.assembly import fill
-from engine.models.control.errors import ControlError, family_of, other_base
+from engine.models.control.errors import ControlError, family_of, other_base, sound
 from engine.models.control.hints import Kept
 from engine.models.detect import ArchitectureError, Shapes, detect, wrong_kind
 from engine.models.nets.patches import Attend, Call, Patch, Site
@@ -220,9 +220,8 @@ def load_ip_adapter(path: Path, device: torch.device, *, dtype: torch.dtype | No
     }[form]
     seen = shapes[entering]
     width = next(iter(layers.values()))[0]
-    return IPAdapterModel(
-        path.name, ModelHandle(fill(net, own, dtype, path.name, exact=True), device), form, seen[1], width
-    )
+    sound(fill(net, own, dtype, path.name, exact=True), "IP-Adapter", path.name)
+    return IPAdapterModel(path.name, ModelHandle(net, device), form, seen[1], width)
 
 
 def _projection(shapes: Shapes, where: str) -> tuple[Form, nn.Module]:

@@ -13,7 +13,7 @@ from torch import Tensor
 from engine.memory.handle import ModelHandle
 from engine.memory.precision import compute_dtype
 from engine.models.assembly import fill
-from engine.models.control.errors import ControlError
+from engine.models.control.errors import ControlError, sound
 from engine.models.detect import detect, wrong_kind
 from engine.models.nets.patches import Attend, Patch, Site
 from engine.models.nets.picture_prompts import StyleAdapter
@@ -90,4 +90,5 @@ def load_style_model(path: Path, device: torch.device, *, dtype: torch.dtype | N
     with torch.device("meta"):
         net = StyleAdapter(channels, width, tokens, layers)
     dtype = dtype or compute_dtype(device)
-    return StyleModel(path.name, ModelHandle(fill(net, weights, dtype, path.name, exact=True), device))
+    fill(net, weights, dtype, path.name, exact=True)
+    return StyleModel(path.name, ModelHandle(sound(net, "style model", path.name), device))

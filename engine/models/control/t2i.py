@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import ClassVar
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -13,9 +12,9 @@ from torch.nn import functional as F
 
 from engine.memory.handle import ModelHandle
 from engine.models.assembly import fill
-from engine.models.control.controlnet import ControlModel
-from engine.models.control.errors import other_base
-from engine.models.control.hints import Kept, channels_of, for_rows
+from engine.models.control.controlnet import ControlModel, HintUse
+from engine.models.control.errors import other_base, sound
+from engine.models.control.hints import channels_of, for_rows
 from engine.models.detect import ArchitectureError, Shapes
 from engine.models.nets.patches import Call, Patch, Site
 from engine.models.nets.t2i_adapter import StageConfig, T2IAdapter, T2IAdapterConfig
@@ -47,19 +46,10 @@ class T2IAdapterModel(ControlModel):
         return T2IAdapterUse(self, image, strength, start, end, shared)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class T2IAdapterUse(Control, Patch):
-    """An adapter with a hint `(B, H, W, C)` in 0..1 of any size, times `strength`. It is asked once a sampling."""
+class T2IAdapterUse(HintUse[T2IAdapterModel]):
+    """An adapter with its hint. It is asked once a sampling."""
 
-    kind: ClassVar[str] = "hint"
-
-    model: T2IAdapterModel
-    image: Tensor
-    strength: float = 1.0
-    start: float = 0.0
-    end: float = 1.0
-    shared: bool = False
-    kept: Kept = field(default_factory=Kept, repr=False)
+    __slots__ = ()
 
     def begun(self, call: Call) -> Patch:
         """What is added in one call."""
@@ -163,7 +153,7 @@ def adapter_net(weights: Mapping[str, Tensor], names: Mapping[str, str], dtype: 
     config = adapter_config({name: tuple(tensor.shape) for name, tensor in named.items()}, where)
     with torch.device("meta"):
         net = T2IAdapter(config)
-    return fill(net, named, dtype, where, exact=True)
+    return sound(fill(net, named, dtype, where, exact=True), "T2I-Adapter", where)
 
 
 def adapter_config(shapes: Shapes, where: str) -> T2IAdapterConfig:

@@ -23,8 +23,10 @@ GROUPS = 32
 HEAD_CHANNELS = 64  # of attention over words, and of the pooling of words
 SHARED_RESIDUAL = 0.7071  # what the sum of a block and its input is multiplied by in efficient nets, as published
 
-# What is alive at once on a level, in feature maps of its channels; by counting live tensors, as the test does again.
-RESIDUAL_MAPS = 6
+# What is alive at once on a level besides what is kept for the way up, by counting live tensors, as the test does: on
+# the way up a map of this level's channels and those of the coarser one, its norm and its activation; in attention so
+# many maps of the level's channels.
+JOINED_MAPS = 3
 ATTENTION_MAPS = 10
 
 
@@ -33,7 +35,7 @@ class PixelUNetConfig:
     """Shape of a pixel UNet.
 
     `widths`, `blocks` and `attention` have one entry a level, finest first: channels, residual blocks, and whether
-    there is attention. Words are `encoder_channels` wide and are projected to `word_channels` where those differ.
+    there is attention. Words are `encoder_channels` wide and are projected to `word_channels` (None: they are not).
     Super-resolution nets are told of the noise in their small picture (`levels`); those are `efficient`: attention
     looks at words only (`cross_only`), the sum of block and input is scaled, the embedding is activated once.
     """
@@ -45,7 +47,7 @@ class PixelUNetConfig:
     attention: tuple[bool, ...] = (False, True, True, True)
     embedding_channels: int = 768
     encoder_channels: int = 4096
-    word_channels: int = 768
+    word_channels: int | None = 768
     head_channels: int = HEAD_CHANNELS
     cross_only: bool = False
     levels: bool = False
@@ -56,23 +58,28 @@ class PixelUNetConfig:
         return self.encoder_channels
 
     @property
+    def attended_channels(self) -> int:
+        """Width of words as attention sees them."""
+        return self.encoder_channels if self.word_channels is None else self.word_channels
+
+    @property
     def residual_scale(self) -> float:
         """What the sum of a block and its input is multiplied by."""
         return SHARED_RESIDUAL if self.levels else 1.0
 
     def activations(self, height: int, width: int, tokens: int) -> int:
         """See `NetConfig`."""
-        kept, working = self.widths[0] * height * width, 0
-        for level, (channels, blocks, attends) in enumerate(zip(self.widths, self.blocks, self.attention, strict=True)):
+        kept, most = self.widths[0] * height * width, 0
+        coarser = (*self.widths[1:], self.widths[-1])
+        for channels, above, blocks, attends in zip(self.widths, coarser, self.blocks, self.attention, strict=True):
             cells = height * width
             kept += blocks * channels * cells
-            working = max(working, RESIDUAL_MAPS * channels * cells)
+            most = max(most, kept + (JOINED_MAPS * (channels + above) + channels) * cells)
             if attends:
-                working = max(working, (ATTENTION_MAPS * cells + 4 * tokens) * channels)
+                most = max(most, kept + (ATTENTION_MAPS * cells + 4 * tokens) * channels)
             height, width = -(-height // 2), -(-width // 2)
-            if level < len(self.widths) - 1:
-                kept += channels * height * width
-        return kept + working + tokens * (self.word_channels + 3 * self.encoder_channels)
+            kept += channels * height * width
+        return most + tokens * (self.attended_channels + 3 * self.encoder_channels)
 
 
 Resampling = Literal["down", "up"] | None
@@ -135,9 +142,9 @@ class WordAttention(nn.Module):
         self.heads = channels // config.head_channels
         self.cross_only = config.cross_only
         self.norm = nn.GroupNorm(GROUPS, channels)
-        self.norm_encoder = nn.GroupNorm(GROUPS, config.word_channels)
+        self.norm_encoder = nn.GroupNorm(GROUPS, config.attended_channels)
         self.qkv = nn.Conv1d(channels, channels if config.cross_only else 3 * channels, 1)
-        self.encoder_kv = nn.Conv1d(config.word_channels, 2 * channels, 1)
+        self.encoder_kv = nn.Conv1d(config.attended_channels, 2 * channels, 1)
         self.proj_out = nn.Conv1d(channels, channels, 1)
 
     def forward(self, x: Tensor, words: Tensor) -> Tensor:
@@ -209,7 +216,7 @@ class PixelUNet(DenoisingNet):
         self.time_embed = _mlp(finest, embedding)
         if config.levels:
             self.aug_proj = _mlp(finest, embedding)
-        if config.encoder_channels != config.word_channels:
+        if config.word_channels is not None:
             self.encoder_proj = nn.Linear(config.encoder_channels, config.word_channels)
         self.encoder_pooling = nn.Sequential(
             nn.LayerNorm(config.encoder_channels),
@@ -260,7 +267,7 @@ class PixelUNet(DenoisingNet):
         """
         start = started(patches, Call.of(self, x, timesteps, context, y, sigma, rows), self.config.widths[0])
         embedding = self._embedding(timesteps, context, y, x.dtype)
-        words = self.encoder_proj(context) if hasattr(self, "encoder_proj") else context
+        words = context if self.config.word_channels is None else self.encoder_proj(context)
         words = words.transpose(1, 2)
         skips: list[Tensor] = []
         for number, block in enumerate(self.input_blocks):
