@@ -23,6 +23,20 @@ def argv(tmp_path: Path) -> list[str]:
     return [WORKFLOW, *SMALLER, "--user-directory", str(tmp_path), "--output-directory", str(tmp_path)]
 
 
+@pytest.fixture
+def decoding(tmp_path: Path) -> list[str]:
+    """A prompt that needs one net only."""
+    prompt = {
+        "1": {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": "easel-demo.safetensors"}},
+        "2": {"class_type": "EmptyLatentImage", "inputs": {"width": 64, "height": 64, "batch_size": 1}},
+        "3": {"class_type": "VAEDecode", "inputs": {"samples": ["2", 0], "vae": ["1", 2]}},
+        "4": {"class_type": "SaveImage", "inputs": {"images": ["3", 0], "filename_prefix": "x"}},
+    }
+    path = tmp_path / "prompt.json"
+    path.write_text(json.dumps(prompt))
+    return [str(path), "--user-directory", str(tmp_path), "--output-directory", str(tmp_path)]
+
+
 def planned(argv: list[str], capsys: pytest.CaptureFixture[str], *more: str) -> dict[str, Any]:
     assert main(["plan", *argv, "--json", *more]) == 0
     found: dict[str, Any] = json.loads(capsys.readouterr().out)
@@ -49,7 +63,7 @@ def test_every_node_says_what_it_takes_and_nothing_is_left_behind(
 
 
 def test_only_headers_and_small_tensors_are_read(
-    argv: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    decoding: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[int] = []
     opened = weights.open_weights
@@ -61,29 +75,30 @@ def test_only_headers_and_small_tensors_are_read(
         return found
 
     monkeypatch.setattr("engine.models.checkpoint.open_weights", watched)
-    planned(argv, capsys, "--cpu")
+    planned(decoding, capsys, "--cpu")
     assert read
     assert max(read) <= SMALL
 
 
-def test_a_table_is_for_people(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["plan", *argv, "--device", "simulated", "--vram-budget", "16M"]) == 0
+def test_a_table_is_for_people(decoding: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plan", *decoding, "--device", "simulated", "--vram-budget", "8M"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split() == ["node", "net", "weights", "activations", "mode", "calls", "at", "least", "seconds"]
-    assert any(line.startswith("KSampler (3)") and "UNet" in line for line in lines)
-    assert lines[-1].startswith("simulated: 16.0 MiB to use")
+    assert any(line.startswith("VAE Decode (3)") and "Autoencoder" in line for line in lines)
+    assert lines[-1].startswith("simulated: 8.0 MiB to use")
 
 
-def test_a_budget_below_the_smallest_mode_says_the_bytes_that_would_do(
-    argv: list[str], capsys: pytest.CaptureFixture[str]
+def test_a_budget_below_the_smallest_mode_says_the_bytes_that_would_do_and_they_do(
+    decoding: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     device = ("--device", "simulated", "--reserve-vram", "1M", "--vram-budget")
-    assert main(["plan", *argv, "--json", *device, "4M"]) == 2
+    assert main(["plan", *decoding, "--json", *device, "2M"]) == 2
     out, err = capsys.readouterr()
     found = json.loads(out)
     assert not found["fits"]
     assert f"({found['least']} bytes)" in err
-    assert planned(argv, capsys, *device, str(found["least"]))["fits"]
+    assert planned(decoding, capsys, *device, str(found["least"]))["fits"]
+    assert main(["run", *decoding, "--quiet", *device, str(found["least"])]) == 0
 
 
 def test_after_a_run_seconds_are_known_also_for_other_seeds_and_texts(
