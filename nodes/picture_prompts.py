@@ -107,7 +107,7 @@ def apply_ip_adapter(
         away = ipadapter.tokens(replace(negative, embeddings=torch.zeros_like(negative.embeddings)))
     else:
         away = ipadapter.tokens(negative)
-    with model.net.lease() as net:
+    with model.net.look() as net:
         places = _places(net.config, weight_type)
     prompt = PicturePrompt(
         ipadapter,

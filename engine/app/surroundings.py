@@ -13,10 +13,12 @@ import torch
 from engine.app.timings import Timings
 from engine.foundation.settings import DEFAULT_RAM_RESERVE, Settings
 from engine.memory.device import SIMULATED, SIMULATED_BYTES, Device, open_device
+from engine.memory.handle import tenants_in
 from engine.memory.host import Host
 from engine.memory.precision import PRECISIONS, USUAL, Precisions, asked_for
 from engine.memory.room import Room
 from engine.node.context import Place
+from engine.runtime.executor import Foresight
 from engine.store.artifacts import Artifact, ArtifactStore
 from engine.store.folders import Folders, folders
 
@@ -46,8 +48,7 @@ class Surroundings:
         if self.room is not None:
             figures |= {f"ledger_{use}": nbytes for use, nbytes in self.room.ledger.figures().items()}
             figures["out_of_memory"] = self.room.out_of_memory
-            pinned = getattr(self.room, "pinned", None)
-            figures["host_pinned"] = 0 if pinned is None else pinned.ledger.used
+            figures["host_pinned"] = 0 if self.room.pinned is None else self.room.pinned.ledger.used
         return figures
 
     @contextmanager
@@ -59,6 +60,12 @@ class Surroundings:
                 yield
         finally:
             PRECISIONS.reset(token)
+
+    def foresee(self, upcoming: Foresight) -> None:
+        """Let those who plan memory know what will be used soon: what goes is what is wanted last."""
+        room = self.room
+        if room is not None:
+            room.upcoming = lambda: tenants_in(upcoming(), room)
 
     def files(self, kind: str) -> Sequence[str]:
         """The names of the files of a kind."""

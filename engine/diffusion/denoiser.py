@@ -21,7 +21,7 @@ from engine.diffusion.parameterisation import LogClock, NoiseLevels, continuous,
 from engine.diffusion.predictions import EPSILON, VELOCITY, Parameterisation, Preconditioned
 from engine.memory.budget import UNLIMITED, CallBudget
 from engine.memory.handle import ModelHandle
-from engine.memory.room import Given, Work
+from engine.memory.work import Given, Work
 from engine.models.adapters.adapter import Adapter, Stack
 from engine.models.adapters.applying import ChangedWeights, FileStack
 from engine.models.checkpoint import Checkpoint, Prediction
@@ -127,10 +127,9 @@ class Denoiser:
             options["guidance"] = torch.full((len(x),), self.embedded_scale, device=device)
 
         def called(net: UNet, given: Given) -> Tensor:
-            with self.changed.applied(net, self.adapters, self.hooked):
-                return given.within(self.budget).called(net, inputs, self._row_bytes, options).to(x)
+            return given.within(self.budget).called(net, inputs, self._row_bytes, options).to(x)
 
-        predicted = self.net.run(lambda: self._work(inputs), called)
+        predicted = self.net.run(lambda: self._work(inputs), called, self.changed.using(self.adapters, self.hooked))
         return self.prediction.denoised(x, predicted, sigma, time)
 
     def _row_bytes(self, net: UNet, inputs: Sequence[Tensor]) -> int:
@@ -152,8 +151,6 @@ class Denoiser:
             tuple(tensor[:1] for tensor in inputs),
             len(inputs[0]),
             row_bytes=kept,
-            changed=self.net.nbytes if self.hooked else self.changed.bytes_on(self.net.weights(), self.adapters),
-            beside=self.changed,
         )
 
 

@@ -7,16 +7,35 @@ that were left on the host.
 
 from __future__ import annotations
 
-import weakref
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
+from weakref import WeakValueDictionary, ref
 
 import torch
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import _disable_current_modes
 
 from engine.memory.counting import LiveBytes
 
 _COPY = torch.ops.aten.copy_.default
+
+
+class _Landing(TorchFunctionMode):
+    """Makes `Tensor.cpu` a copy, which it is on a device but not where everything is the CPU's."""
+
+    def __init__(self, simulation: Simulation) -> None:
+        super().__init__()
+        self._simulation = ref(simulation)
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        del types
+        simulation = self._simulation()
+        if func is Tensor.cpu and simulation is not None:
+            return simulation.landed(args[0])
+        return func(*args, **(kwargs or {}))
 
 
 class Simulation(LiveBytes):  # type: ignore[no-untyped-call]
@@ -29,15 +48,20 @@ class Simulation(LiveBytes):  # type: ignore[no-untyped-call]
         self.allocations = 0
         """How many there have been."""
         self._depth = 0
-        self._host: weakref.WeakValueDictionary[int, torch.UntypedStorage] = weakref.WeakValueDictionary()
+        self._landing = _Landing(self)
+        self._host: WeakValueDictionary[int, torch.UntypedStorage] = WeakValueDictionary()
 
     def __enter__(self) -> Self:
         super().__enter__()  # type: ignore[no-untyped-call]
+        if not self._depth:
+            self._landing.__enter__()  # type: ignore[no-untyped-call]
         self._depth += 1
         return self
 
     def __exit__(self, *exception: Any) -> None:
         self._depth -= 1
+        if not self._depth:
+            self._landing.__exit__(*exception)  # type: ignore[no-untyped-call]
         super().__exit__(*exception)  # type: ignore[no-untyped-call]
 
     @property
@@ -59,6 +83,13 @@ class Simulation(LiveBytes):  # type: ignore[no-untyped-call]
         copy = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype)
         self.count(copy)
         return copy.copy_(tensor)
+
+    def landed(self, tensor: Tensor) -> Tensor:
+        """A copy of a tensor of the device that is the host's."""
+        if not self.counted(tensor):
+            return tensor
+        with _disable_current_modes():
+            return tensor.clone()
 
     def leave(self, tensor: Tensor) -> None:
         """`tensor` is on the host: operations of the device cannot take it."""

@@ -144,6 +144,7 @@ class Worker:
                 cache=self._cache,
                 sink=Timed(report, keys, self._timings),
                 cancel=self._tokens[key],
+                foresee=self._around.foresee,
             )
         self._timings.save()
         if result.cancelled:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Protocol
 
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from engine.memory.handle import ModelHandle
+from engine.memory.work import Given, in_one_piece
 from engine.models.control.errors import ControlError, family_of, other_base
 from engine.models.control.hints import Kept, channels_of, for_rows
 from engine.models.nets.control import ControlNet, ControlNetConfig, kept_maps
@@ -81,6 +82,39 @@ class Run(Protocol):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Planned:
+    """A ControlNet that is brought to its device for every question, as memory is planned there."""
+
+    net: ModelHandle[ControlNet]
+
+    @property
+    def config(self) -> ControlNetConfig:
+        """Its shape."""
+        with self.net.look() as net:
+            return net.config
+
+    def embedded(self, hint: Tensor) -> Tensor:
+        """See `ControlNet`."""
+
+        def computed(net: ControlNet, _given: Given) -> Tensor:
+            return net.embedded(hint)
+
+        return self.net.run(lambda: in_one_piece("hint", lambda net, hint: net.embedded(hint), hint), computed)
+
+    def __call__(
+        self, x: Tensor, timesteps: Tensor, context: Tensor, y: Tensor | None, hint: Tensor, tasks: Sequence[int]
+    ) -> list[Tensor]:
+        """See `ControlNet`."""
+
+        def added(net: ControlNet, x: Tensor, times: Tensor, words: Tensor, hint: Tensor, *y: Tensor) -> list[Tensor]:
+            outputs: list[Tensor] = net(x, times, words, y[0] if y else None, hint, tasks)
+            return outputs
+
+        inputs = (x, timesteps, context, hint) if y is None else (x, timesteps, context, hint, y)
+        return self.net.run(lambda: in_one_piece("added", added, *inputs), lambda net, _given: added(net, *inputs))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class ControlNetModel(ControlModel):
     """A ControlNet. What it adds is averaged over the picture if `pooled` (the shuffle net was trained so).
 
@@ -101,14 +135,14 @@ class ControlNetModel(ControlModel):
 
     def control(self, image: Image, strength: float, start: float, end: float, *, shared: bool = False) -> Control:
         """See `ControlModel`."""
-        with self.net.lease() as net:
+        with self.net.look() as net:
             wanted = net.config.hint_channels
         channels_of(image, wanted, self.name)
         return ControlNetUse(self, image, strength, start, end, shared)
 
     def with_task(self, task: str) -> ControlModel:
         """See `ControlModel`."""
-        with self.net.lease() as net:
+        with self.net.look() as net:
             union = net.config.union
         if union is None:
             return ControlModel.with_task(self, task)
@@ -130,12 +164,7 @@ class ControlNetModel(ControlModel):
 
     def run(self, call: Call) -> AbstractContextManager[tuple[Run, torch.device, torch.dtype]]:  # noqa: ARG002
         """The net, where it computes and in which type, for one call of a UNet."""
-        return self._leased()
-
-    @contextmanager
-    def _leased(self) -> Iterator[tuple[Run, torch.device, torch.dtype]]:
-        with self.net.lease() as net:
-            yield net, self.net.device, self.net.dtype
+        return nullcontext((Planned(self.net), self.net.device, self.net.dtype))
 
 
 class Runnable(Protocol):

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from engine.memory.handle import ModelHandle
 from engine.memory.precision import compute_dtype
+from engine.memory.work import Given, Work, in_one_piece
 from engine.models.assembly import fill
 from engine.models.control.errors import ControlError
 from engine.models.detect import detect, wrong_kind
@@ -40,18 +41,25 @@ class StyleModel:
 
     def tokens(self, states: ImageStates) -> Tensor:
         """The tokens `(B, T, D)` of pictures. Raises `ControlError` for another image tower's states."""
-        with self.net.lease() as net:
+        with self.net.look() as net:
             wanted = net.style_embedding.shape[-1]
-            if states.last.shape[-1] != wanted:
-                raise ControlError(
-                    "this picture was seen by another image encoder",
-                    where=f"{self.name}, input clip_vision_output",
-                    expected=f"states of width {wanted}" + (", those of CLIP ViT-L" if wanted == 1024 else ""),
-                    got=f"{states.last.shape[-1]}",
-                    hint="Load the CLIP vision model that the style model was trained with.",
-                )
+        if states.last.shape[-1] != wanted:
+            raise ControlError(
+                "this picture was seen by another image encoder",
+                where=f"{self.name}, input clip_vision_output",
+                expected=f"states of width {wanted}" + (", those of CLIP ViT-L" if wanted == 1024 else ""),
+                got=f"{states.last.shape[-1]}",
+                hint="Load the CLIP vision model that the style model was trained with.",
+            )
+
+        def tokens(net: StyleAdapter, _given: Given) -> Tensor:
             out: Tensor = net(states.last.to(self.net.device, self.net.dtype))
-        return out.float().cpu()
+            return out.float().cpu()
+
+        def work() -> Work:
+            return in_one_piece("tokens", lambda net, last: net(last), states.last.to(self.net.dtype), once=True)
+
+        return self.net.run(work, tokens)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

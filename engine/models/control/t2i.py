@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from engine.memory.handle import ModelHandle
+from engine.memory.work import Given, in_one_piece
 from engine.models.assembly import fill
 from engine.models.control.controlnet import ControlModel
 from engine.models.control.errors import other_base
@@ -42,7 +43,7 @@ class T2IAdapterModel(ControlModel):
 
     def control(self, image: Image, strength: float, start: float, end: float, *, shared: bool = False) -> Control:
         """See `ControlModel`."""
-        with self.net.lease() as net:
+        with self.net.look() as net:
             channels_of(image, net.config.hint_channels, self.name)
         return T2IAdapterUse(self, image, strength, start, end, shared)
 
@@ -64,14 +65,19 @@ class T2IAdapterUse(Control, Patch):
     def begun(self, call: Call) -> Patch:
         """What is added in one call."""
         canvas = (call.x.shape[-2], call.x.shape[-1])
-        with self.model.net.lease() as net:
-            device, dtype, multiple = self.model.net.device, self.model.net.dtype, net.config.unshuffle
-            hint = channels_of(self.image, net.config.hint_channels, self.model.name)
+        handle = self.model.net
+        with handle.look() as net:
+            config = net.config
+        hint = channels_of(self.image, config.hint_channels, self.model.name)
 
-            def features(part: Tensor) -> tuple[Tensor, ...]:
-                return tuple(net(part.to(device, dtype)))
+        def features(part: Tensor) -> tuple[Tensor, ...]:
+            def computed(net: T2IAdapter, _given: Given) -> tuple[Tensor, ...]:
+                return tuple(net(part.to(handle.device, handle.dtype)))
 
-            found = for_rows(hint, call.rows, canvas, self.kept, (str(device), dtype), features, multiple)
+            return handle.run(lambda: in_one_piece("features", lambda net, x: net(x), part.to(handle.dtype)), computed)
+
+        key = str(handle.device), handle.dtype
+        found = for_rows(hint, call.rows, canvas, self.kept, key, features, config.unshuffle)
         added = [(feature * self.strength).to(call.x) for feature in found]
         if not isinstance(call.net, UNet):
             return Features({}, None)

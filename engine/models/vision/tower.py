@@ -17,6 +17,7 @@ from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from engine.foundation.json import parse_lenient
 from engine.memory.handle import ModelHandle
+from engine.memory.work import Given, Work
 from engine.models.assembly import fill
 from engine.models.detect import ArchitectureError, Shapes, detect, wrong_kind
 from engine.models.text.open_clip import image_tower
@@ -68,10 +69,19 @@ class ImageEncoder:
         return self._seen(torch.zeros(1, 3, self.side, self.side))
 
     def _seen(self, pixels: Tensor) -> ImageStates:
-        with self.net.lease() as net:
-            out = net(pixel_values=pixels.to(self.net.device, self.net.dtype), output_hidden_states=True)
-            states = (out.image_embeds, *out.hidden_states[:-3:-1])
-        return ImageStates(*(state.float().cpu() for state in states))
+        def states(net: CLIPVisionModelWithProjection, pixels: Tensor) -> tuple[Tensor, ...]:
+            out = net(pixel_values=pixels, output_hidden_states=True)
+            return (out.image_embeds, *out.hidden_states[:-3:-1])
+
+        def seen(net: CLIPVisionModelWithProjection, given: Given) -> list[tuple[Tensor, ...]]:
+            placed = pixels.to(self.net.device, self.net.dtype)
+            parts = torch.split(placed, given.rows or len(pixels))
+            return [tuple(state.float().cpu() for state in states(net, part)) for part in parts]
+
+        def work() -> Work:
+            return Work(tuple(pixels.shape[1:]), states, (pixels[:1].to(self.net.dtype),), len(pixels), once=True)
+
+        return ImageStates(*(torch.cat(parts) for parts in zip(*self.net.run(work, seen), strict=True)))
 
 
 def prepared(pictures: Tensor, side: int, *, crop: bool = True) -> Tensor:

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from engine.memory.device import SimulatedDevice
 from engine.memory.forecast import Forecast, ImaginedDevice
 from engine.memory.handle import ModelHandle
-from engine.memory.room import ROOM, Given, Room, Work
+from engine.memory.room import ROOM, Room
+from engine.memory.work import Given, Work
 
 CPU = torch.device("cpu")
 SIDE, LAYERS = 512, 8
