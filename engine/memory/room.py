@@ -38,6 +38,7 @@ T = TypeVar("T")
 NEXT_USE = 0.5  # how likely idle weights are wanted again, where nobody knows
 KEEP = 1e6  # as if it were certain many times over: for people who want models to stay
 RUNGS = 4  # plans that are tried with ever higher estimates before the smallest mode, which is tried as often
+BEYOND = 1.1  # times what was not enough, where estimates were too low, is what people are told to try
 PLANS = 64  # that are remembered
 PINNED_SHARE = 0.5  # of the host's free memory that may be pinned
 
@@ -151,7 +152,8 @@ class Room:
             self.clear()
             self.note(f"{tenant.name}: memory ran out; that is done again with less at once")
         least = smallest(self._demand(tenant, net, work, changed, raw=True)[0])
-        raise NoRoomError(tenant.name, max(least, self.ledger.limit + 1), self.ledger.limit)
+        # the limit was tried and was too little; nobody knows by how much
+        raise NoRoomError(tenant.name, max(least, int(self.ledger.limit * BEYOND) + 1), self.ledger.limit)
 
     @contextmanager
     def leased(self, tenant: Tenant, net: nn.Module) -> Iterator[None]:
