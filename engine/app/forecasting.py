@@ -92,6 +92,9 @@ def forecast(
     }
     with imagined.working(), _standing_in(device):
         run(graph, stood_in, imagined, cache=_Nothing(0), sink=watch)
+    for node in (graph.nodes[node_id] for node_id in graph.order):
+        if any(link.source in watch.unknown for link in node.links.values()):
+            watch.unknown.setdefault(node.id, "what comes before it is not known")
     keys = work_keys(graph, definitions, around.fingerprint)
     nodes = tuple(
         NodeForecast(
@@ -131,11 +134,8 @@ class _Watch:
         self._room = room
 
     def __call__(self, event: Event) -> None:
-        match event:
-            case events.NodeStarted(node):
-                self._room.place = node
-            case events.NodeBlocked(node):
-                self.unknown.setdefault(node, "what comes before it is not known")
+        if isinstance(event, events.NodeStarted):
+            self._room.place = event.node
 
     def guarded(self, definition: NodeDefinition, *, own: bool) -> NodeFunction:
         """The function of a node, or what is called in its place."""

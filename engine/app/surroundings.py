@@ -48,8 +48,7 @@ class Surroundings:
         if self.room is not None:
             figures |= {f"ledger_{use}": nbytes for use, nbytes in self.room.ledger.figures().items()}
             figures["out_of_memory"] = self.room.out_of_memory
-            pinned = getattr(self.room, "pinned", None)
-            figures["host_pinned"] = 0 if pinned is None else pinned.ledger.used
+            figures["host_pinned"] = 0 if self.room.pinned is None else self.room.pinned.ledger.used
         return figures
 
     @contextmanager

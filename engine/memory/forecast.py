@@ -17,13 +17,13 @@ from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.utils._pytree import tree_iter, tree_map
 
 from engine.foundation.settings import VramPolicy
+from engine.memory.changed import Changed, Changes
 from engine.memory.device import SIMULATED, Device, MemoryFigures
 from engine.memory.groups import GROUP_BYTES
 from engine.memory.ledger import NoRoomError
 from engine.memory.plan import Demand, Mode, smallest
-from engine.memory.rates import Rates
 from engine.memory.room import Room
-from engine.memory.tenant import Tenant
+from engine.memory.tenant import Placing, Tenant
 from engine.memory.work import ALL, Given, Work
 
 Net = TypeVar("Net", bound=nn.Module)
@@ -110,7 +110,7 @@ class Forecast(Room):
         policy: VramPolicy = "normal",
         bounds: tuple[int, int] = GROUP_BYTES,
     ) -> None:
-        super().__init__(device, limit, reserve=reserve, policy=policy, rates=Rates(), bounds=bounds)
+        super().__init__(device, limit, reserve=reserve, policy=policy, bounds=bounds)
         self.place = ""
         self._planned_work: dict[Hashable, PlannedWork] = {}
         self._answers: dict[Hashable, tuple[object, object]] = {}
@@ -122,7 +122,9 @@ class Forecast(Room):
         """All that was planned so far, in order."""
         return tuple(self._planned_work.values())
 
-    def run(self, tenant: Tenant, net: Net, work: Work, compute: Callable[[Net, Given], T], *more: Any) -> T:
+    def run(
+        self, tenant: Tenant, net: Net, work: Work, compute: Callable[[Net, Given], T], changes: Changes | None = None
+    ) -> T:
         """Note how `compute` would be done, and give zeros for what it would make. Nothing fails for want of room."""
 
         def answered(net: Net, given: Given) -> T:
@@ -134,19 +136,18 @@ class Forecast(Room):
                 self._around.pop()
 
         try:
-            return _zeros(super().run(tenant, net, work, answered, *more))
+            return _zeros(super().run(tenant, net, work, answered, changes))
         except NoRoomError:
             with self.device.computing(), torch.inference_mode():
                 result = answered(net, ALL)
             return _zeros(result)
 
-    def _planned(self, *asked: Any) -> Any:
-        tenant, net, work = asked[:3]
-        demand = self._demand(*asked[:-1], raw=True)[0]
+    def _planned(self, tenant: Tenant, net: nn.Module, work: Work, changed: Changed, rung: int) -> tuple[Mode, Placing]:
+        demand = self._demand(tenant, net, work, changed, raw=True)[0]
         self._least = smallest(demand) + sum(self._around)
         mode: Mode | None = None
         try:
-            planned = super()._planned(*asked)
+            planned = super()._planned(tenant, net, work, changed, rung)
             mode = planned[0]
             return planned
         finally:
@@ -164,9 +165,9 @@ class Forecast(Room):
         def remembered(*inputs: Any, **options: Any) -> Any:
             patches = options.get("patches", ())
             shapes = ((tuple(t.shape), t.dtype) for t in tree_iter((inputs, options)) if isinstance(t, Tensor))
-            key = (id(net), tuple(map(id, patches)), *shapes)
+            key = (net, *(patch if isinstance(patch, Hashable) else id(patch) for patch in patches), *shapes)
             if key not in self._answers:
-                self._answers[key] = forward(*inputs, **options), (net, patches)  # which keep their identities so
+                self._answers[key] = forward(*inputs, **options), patches  # which keep their identities so
             return self._answers[key][0]
 
         net.forward = remembered

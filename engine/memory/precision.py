@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Literal, TypeAlias
 
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 from engine.foundation.errors import EaselError
 from engine.foundation.settings import Settings, WeightType
@@ -167,3 +168,8 @@ def quantised(net: nn.Module, flag: str) -> None:
             hint="Install it (pip install torchao), or use --fp8_e4m3fn-unet, which takes as few bytes.",
         ) from error
     torchao.quantize_(net, torchao.Int8WeightOnlyConfig())
+
+
+def plain(weight: Tensor) -> Tensor:
+    """A weight as numbers of one type: integers are multiplied by their scales."""
+    return weight.dequantize() if is_traceable_wrapper_subclass(weight) else weight

@@ -48,8 +48,8 @@ def run(options: argparse.Namespace, settings: Settings) -> int:
         keys = work_keys(graph, definitions, around.fingerprint)
         services = replace(around, metadata=current.metadata())
         with shown(names, quiet=options.quiet) as sink, around.working():
-            sink = Timed(sink, keys, timings)
-            result = execute(graph, definitions, services, cache=cache, sink=sink, foresee=around.foresee)
+            timed = Timed(sink, keys, timings)
+            result = execute(graph, definitions, services, cache=cache, sink=timed, foresee=around.foresee)
         timings.save()
         if result.error is not None:
             raise result.error

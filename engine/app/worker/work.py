@@ -177,7 +177,9 @@ class Worker:
 
     def _about(self) -> dict[str, Any]:
         device = self._around.device
-        name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+        hardware = self._around.hardware
+        plain = device.type if hardware is None else hardware.name
+        name = torch.cuda.get_device_name(device) if device.type == "cuda" else plain
         return {
             "device": str(device),
             "type": device.type,

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from engine.memory.changed import Changed
+from engine.memory.precision import plain
 from engine.models.adapters.adapter import Adapter, Stack, fitted, for_text, nothing_fits
 from engine.models.adapters.building import tensors_of
 from engine.models.adapters.changes import Change, placed
@@ -205,7 +206,7 @@ def changed_weight(weight: Tensor, steps: Steps) -> Tensor:
     Types of 8 bits are too coarse for what adapters add: such weights become half precision. As far as the changes
     allow, it is computed in pieces.
     """
-    own = weight.detach()
+    own = plain(weight).detach()
     most = _PIECE if own.device.type in ("cpu", "meta") else _PIECE_ELSEWHERE
     rows = max(1, most // max(1, own[0].numel())) if own.ndim > 1 else len(own)
     pieces = [slice(start, start + rows) for start in range(0, len(own), rows)]

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import nn
+from torch.testing._internal.two_tensor import TwoTensor
 
-from engine.memory.precision import HOST, Abilities, Part, Precision, PrecisionError, Precisions, precision
+from engine.memory.groups import layout
+from engine.memory.precision import HOST, Abilities, Part, Precision, PrecisionError, Precisions, plain, precision
 
 SINGLE, HALF, BRAIN = torch.float32, torch.float16, torch.bfloat16
 CPU, OLD, NEW = Abilities(), Abilities(half=True), Abilities(half=True, bfloat16=True)
@@ -58,3 +61,19 @@ def test_a_run_asks_for_each_part_by_itself() -> None:
     assert asked.of("vae", HOST).compute == SINGLE
     assert (asked.vae_place(place), Precisions().vae_place(place)) == (HOST, place)
     assert place != HOST
+
+
+class Scaled(TwoTensor):
+    """Integers with a scale each, as torchao has them."""
+
+    def dequantize(self) -> torch.Tensor:
+        return self.a * self.b
+
+
+def test_weights_with_scales_are_made_plain_for_adapters_and_are_not_cut_into_groups() -> None:
+    scaled, weight = Scaled(torch.ones(4, 4), torch.full((4, 4), 3.0)), torch.ones(2)
+    assert torch.equal(plain(scaled), torch.full((4, 4), 3.0))
+    assert plain(weight) is weight
+    net = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4))
+    net[0].weight = nn.Parameter(scaled, requires_grad=False)
+    assert layout(net).fixed == {"0.weight"}
