@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from engine.memory.casting import compute_in, computes_in
+from engine.memory.gradients import computing
 from engine.memory.room import ALL, ROOM, Given, Room, Tenant, Work
 
 Net = TypeVar("Net", bound=nn.Module)
@@ -54,14 +55,14 @@ class ModelHandle(Generic[Net]):
 
     @contextmanager
     def lease(self) -> Iterator[Net]:
-        """The net with its weights on the device, without gradients."""
+        """The net with its weights on the device, without gradients unless they are wanted (`gradients`)."""
         room = self._room()
         if room is not None:
             with room.leased(self._tenancy(room), self._net):
                 yield self._net
             return
         self._net.to(self.device)
-        with torch.inference_mode():
+        with computing():
             yield self._net
 
     def run(self, work: Callable[[], Work], compute: Callable[[Net, Given], T]) -> T:

@@ -24,6 +24,7 @@ from engine.memory.budget import CallBudget
 from engine.memory.casting import keep_nothing
 from engine.memory.device import Device
 from engine.memory.estimate import Estimates, Trace, traced
+from engine.memory.gradients import computing, wanted
 from engine.memory.groups import GROUP_BYTES, Layout, layout
 from engine.memory.ledger import Ledger, NoRoomError, Reservation, Use
 from engine.memory.plan import SLOTS, Budget, Demand, Idle, Mode, Tile, plan, smallest
@@ -286,6 +287,9 @@ class Room:
     @contextmanager
     def _placed(self, tenant: Tenant, net: nn.Module, work: Work, rung: int) -> Iterator[Mode]:
         mode, placing = self._planned(tenant, net, work, rung)
+        if placing.hooks and wanted():  # what a gradient goes back through must still be there
+            nbytes = sum(weight.nbytes for weight in net.state_dict().values())
+            raise NoRoomError(tenant.name, nbytes + mode.activations, self.ledger.limit)
         if work.beside is not None:
             tenant.beside.add(work.beside)
         with ExitStack() as stack:
@@ -301,7 +305,7 @@ class Room:
                 tenant.residency.bring()
             stack.callback(keep_nothing, net)
             stack.enter_context(self.device.computing())
-            stack.enter_context(torch.inference_mode())
+            stack.enter_context(computing())
             yield mode
 
     def _planned(self, tenant: Tenant, net: nn.Module, work: Work, rung: int) -> tuple[Mode, Placing]:
