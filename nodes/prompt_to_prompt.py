@@ -1,4 +1,4 @@
-"""Prompt-to-prompt: the same picture from another prompt. Every picture is painted beside its source, from one noise."""
+"""Prompt-to-prompt: the same picture from another prompt, painted beside its source from the same noise."""
 
 from __future__ import annotations
 
@@ -82,9 +82,7 @@ def reweight(
 
 
 @node("PromptToPromptWeights", category=CATEGORY, display_name="Prompt-to-Prompt (Weights)")
-def weigh(
-    model: Denoiser, clip: TextEncoder, target: Words = "", weights: Annotated[str, Text()] = ""
-) -> Denoiser:
+def weigh(model: Denoiser, clip: TextEncoder, target: Words = "", weights: Annotated[str, Text()] = "") -> Denoiser:
     """The same for the words of an edit: behind one of the other nodes, with the target's prompt again."""
     return model.with_patches(Reweighted(_factors(layout(clip, target), weights)))
 
@@ -114,8 +112,8 @@ def _edited(
     shares: tuple[float, float],
 ) -> Edited:
     checked_shares(*shares)
-    until = [model.levels.sigma_at(share) for share in shares]
-    patched = model.with_patches(SharedAttention(alignment.shared, alignment.own, *until))
+    cross, among = (model.levels.sigma_at(share) for share in shares)
+    patched = model.with_patches(SharedAttention(alignment.shared, alignment.own, cross, among))
     budget = replace(model.budget, together=PAIR)
     return Edited(replace(patched, budget=budget), _both(clip, *prompts), paired(latent))
 

@@ -93,7 +93,9 @@ class Slope:
         with gradients(), self.model.net.lease():
             tokens = self.prompt.tokens.clone().requires_grad_()
             # what was computed without gradients cannot be kept for them
-            stride = replace(self.stride, **{name: getattr(self.stride, name).clone() for name in ("x", "shown", "target")})
+            stride = replace(
+                self.stride, **{name: getattr(self.stride, name).clone() for name in ("x", "shown", "target")}
+            )
             asked = Conditioning((replace(self.prompt, tokens=tokens),))
             (negative,) = estimates(self.model, stride.x, stride.high, [asked], negative=0)
             error = stride.error(negative)
@@ -240,9 +242,7 @@ def _check(model: Denoiser, latent: Latent, sigmas: Sequence[float]) -> None:
 
 def _check_fit(model: Denoiser, negative: Conditioning, latent: Latent) -> None:
     if model.embedded_scale is not None:
-        raise InversionError(
-            "this model guides itself, so that a negative prompt has no effect", where="input model"
-        )
+        raise InversionError("this model guides itself, so that a negative prompt has no effect", where="input model")
     if len(negative.prompts) != 1:
         raise InversionError(
             "the fit needs one prompt to begin from",

@@ -111,7 +111,8 @@ class SharedAttention(Patch):
         count = len(self.own)
         if torch.equal(self.shared, torch.eye(count)):
             return v
-        parts = v[rows].unflatten(2, (-1, count))  # tokens may repeat, see `guidance`
+        own = v[rows]
+        parts = own.reshape(*own.shape[:2], -1, count, own.shape[3])  # tokens may repeat, see `guidance`
         mixed = torch.einsum("st,bhrtd->bhrsd", self.shared.to(v), parts).flatten(2, 3)
         return v.index_copy(0, rows, mixed)
 
