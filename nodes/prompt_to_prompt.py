@@ -11,6 +11,7 @@ from torch import Tensor
 
 from engine.diffusion.denoiser import Denoiser
 from engine.diffusion.local_blend import LocalBlend
+from engine.models.nets.patches import Patch
 from engine.models.nets.prompt_to_prompt import PAIR, Reweighted, SharedAttention, checked_shares
 from engine.models.text.alignment import Alignment, AlignmentError, Layout, filled, layout, places_of, refined, replaced
 from engine.models.text.encoder import TextEncoder
@@ -77,8 +78,8 @@ def reweight(
 ) -> Edited:
     """Stress words of a prompt, or play them down, and keep the picture: `word: 2, other: -1`, where 1 is as it was."""
     words = layout(clip, source)
-    edited = _edited(model, clip, latent, (source, source), replaced(words, words), (cross_share, self_share))
-    return edited._replace(model=edited.model.with_patches(Reweighted(_factors(words, weights))))
+    factors, shares = _factors(words, weights), (cross_share, self_share)
+    return _edited(model, clip, latent, (source, source), replaced(words, words), shares, factors)
 
 
 @node("PromptToPromptWeights", category=CATEGORY, display_name="Prompt-to-Prompt (Weights)")
@@ -110,12 +111,18 @@ def _edited(
     prompts: tuple[str, str],
     alignment: Alignment,
     shares: tuple[float, float],
+    factors: Tensor | None = None,
 ) -> Edited:
     checked_shares(*shares)
     cross, among = (model.levels.sigma_at(share) for share in shares)
-    patched = model.with_patches(SharedAttention(alignment.shared, alignment.own, cross, among))
-    budget = replace(model.budget, together=PAIR)
-    return Edited(replace(patched, budget=budget), _both(clip, *prompts), paired(latent))
+    patches: list[Patch] = [SharedAttention(alignment.shared, alignment.own, cross, among)]
+    if factors is not None:
+        patches.append(Reweighted(factors))
+    same = prompts[0] == prompts[1] and (factors is None or bool((factors == 1).all()))
+    if same:  # kernels round equal rows of a batch differently: without an edit, nothing is to change
+        patches = []
+    patched = replace(model.with_patches(*patches), budget=replace(model.budget, together=PAIR))
+    return Edited(patched, _both(clip, *prompts), paired(latent))
 
 
 def paired(latent: Latent) -> Latent:

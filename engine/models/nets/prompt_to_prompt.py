@@ -56,10 +56,13 @@ class Pairs:
         return Pairs(edited, tuple(number - (number in edited) for number in range(len(rows))))
 
     def fed(self, t: Tensor) -> Tensor:
-        """`t` `(B, ...)` with the source's row in place of each edited one; of a row cut in tiles, tile by tile."""
+        """`t` `(B, ..., N, C)` with the source's row in place of each edited one; of a row cut in tiles, tile by tile.
+
+        It is laid out in memory as heads are, tokens before them: attention rounds otherwise in another layout.
+        """
         tiles = len(t) // max(1, len(self.sources))
         rows = [source * tiles + tile for source in self.sources for tile in range(tiles)]
-        return t[torch.tensor(rows, device=t.device)]
+        return t.transpose(1, -2)[torch.tensor(rows, device=t.device)].transpose(1, -2)
 
 
 def _pair(source: Row, edited: Row) -> bool:
