@@ -20,8 +20,11 @@ from torch.nn import functional as F
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from engine.models.text.tower import tower_states
-from engine.models.vision.tower import prepared
-from training.base import Base
+from engine.models.vision.score import captions_embedded
+from engine.models.vision.tower import ImageEncoder, prepared
+from engine.tensors.statistics import Statistics, statistics_of
+from engine.tensors.values import Image
+from training.base import BATCH, Base
 from training.fitting import Batch, Fit, fit
 from training.scenes import COLOURS, PLACES, RADII, RELATIONS, SHAPES, SIZE, Scene, Thing, caption, random_scene, render
 from training.text_encoder import END, START, WIDTH
@@ -30,7 +33,9 @@ CHANNELS, LAYERS, PATCH, SHARED = 128, 4, 8, 64
 TOKENS = 24  # of a caption at the most: what comes behind the end does not reach it
 PAIRS = 96  # scenes and their twins in a batch
 NOISE = 0.03  # in 0..1, so that the tower does not look at what no painted picture gets right
-HOW = Fit(rate=1.5e-3, warm_up=200, minutes=24, report_every=200)
+HOW = Fit(rate=1.5e-3, warm_up=200, minutes=58, report_every=200)
+KINDS = ("shape", "colour", "size", "background", "where", "swap")  # what twins differ in
+SCENES, STATISTICS_SEED, MEASURE_SEED = 2048, 70_000, 60_000
 METADATA = {"modelspec.title": "Easel demo: image tower", "modelspec.license": "Apache-2.0"}
 
 
@@ -104,7 +109,7 @@ def contrast(logits: Tensor, ids: Tensor) -> Tensor:
 
 def twin(scene: Scene, rng: Generator) -> Scene:
     """The same scene but for one thing that its caption says."""
-    kinds = ["shape", "colour", "size", "background", "where", *(["swap"] if len(scene.things) == 2 else [])]
+    kinds = KINDS if len(scene.things) == 2 else KINDS[:-1]
     while True:
         changed = _changed(scene, kinds[int(rng.integers(len(kinds)))], rng)
         clear = all(thing.colour != changed.background for thing in changed.things)
@@ -127,6 +132,46 @@ def export(pair: Pair, path: Path) -> None:
     tensors = {name: weight for name, weight in pair.tower.state_dict().items() if "position_ids" not in name}
     tensors["text_projection.weight"] = pair.text_projection.weight
     save_file({name: tensor.detach().half().contiguous() for name, tensor in tensors.items()}, path, METADATA)
+
+
+def scene_statistics(tower: ImageEncoder, count: int = SCENES) -> Statistics:
+    """The statistics of drawn scenes: what painted pictures are held against."""
+    rng = np.random.default_rng(STATISTICS_SEED)
+    total: Statistics | None = None
+    for _ in range(0, count, BATCH):
+        part = statistics_of(tower.encode(_pictures([random_scene(rng) for _ in range(BATCH)])).embeddings)
+        total = part if total is None else total.joined(part)
+    assert total is not None
+    return total
+
+
+def measured(base: Base, tower: ImageEncoder, count: int = 200) -> dict[str, float]:
+    """On held-out scenes, the shares that fit their own caption better: than that of another scene (`others`), than
+    those of all others (`all`), and than that of a twin, by what differs.
+    """
+    rng = np.random.default_rng(MEASURE_SEED)
+    scenes = [random_scene(rng, testing=True) for _ in range(count)]
+    seen = F.normalize(tower.encode(_pictures(scenes)).embeddings, dim=-1)
+
+    def cosines(captioned: list[Scene]) -> Tensor:
+        said = captions_embedded(base.encoder, tower, [caption(scene) for scene in captioned], SHARED)
+        return seen @ F.normalize(said, dim=-1).T
+
+    whole = cosines(scenes)
+    own = whole.diagonal()
+    shares = {
+        "others": float((own > whole.roll(7, dims=1).diagonal()).float().mean()),
+        "all": float((whole.argmax(dim=1) == torch.arange(count)).float().mean()),
+    }
+    for kind in KINDS:
+        twins = [_changed(s, kind, rng) if kind != "swap" or len(s.things) == 2 else s for s in scenes]
+        apart = torch.tensor([caption(t) != caption(s) for t, s in zip(twins, scenes, strict=True)])
+        shares[kind] = float((own > cosines(twins).diagonal())[apart].float().mean())
+    return shares
+
+
+def _pictures(scenes: list[Scene]) -> Image:
+    return Image(torch.from_numpy(np.stack([render(scene) for scene in scenes])))
 
 
 def _changed(scene: Scene, kind: str, rng: Generator) -> Scene:

@@ -165,6 +165,8 @@ def shrunk(prompt: dict[str, Any]) -> dict[str, Any]:
                 inputs[key] = min(2, round(value * 2 / steps))
             elif key == "step":
                 inputs[key] = 1
+            elif key in ("scales", "iterations"):
+                inputs[key] = {"scales": "1, 4", "iterations": 1}[key]
         for key in inputs.keys() & {"steps", "reference_steps"}:
             inputs[key] = {int: 2, str: "1, 2"}.get(type(inputs[key]), inputs[key])
         if kind == "EaselNumbers":
