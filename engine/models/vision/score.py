@@ -19,6 +19,7 @@ from engine.models.vision.tower import ImageEncoder
 from engine.tensors.values import Image
 
 SCALE = 100.0
+ROWS = 32  # captions that are read at once
 
 
 class ScoreError(EaselError):
@@ -59,7 +60,7 @@ def captions_embedded(text: TextEncoder, vision: ImageEncoder, captions: Sequenc
         fits = reached == width and (projection is None or projection.shape[1] == states)
         if fits:
             rows = [tower.tokenizer.encode(caption)[: tower.recipe.length - 2] for caption in captions]
-            pooled = torch.cat([tower.states([row])[1] for row in rows])
+            pooled = torch.cat([tower.states(rows[at : at + ROWS])[1] for at in range(0, len(rows), ROWS)])
             return pooled if projection is None else F.linear(pooled, projection)
         found.append(
             f"states of width {states}, " + (f"projected to {reached}" if own is not None else "no projection")

@@ -41,7 +41,7 @@ def scenes(count: int, seed: int) -> tuple[Image, list[str]]:
 
 
 def test_the_right_prompt_scores_above_a_wrong_one() -> None:
-    shares = measured(base(), tower(), 60)
+    shares = measured(base(), tower(), 40)
     assert shares["others"] >= 0.95
     assert min(shares["colour"], shares["background"]) >= 0.95
 
