@@ -12,6 +12,7 @@ from torch import nn
 
 from engine.memory.casting import compute_in, computes_in
 from engine.memory.changed import Changes
+from engine.memory.gradients import computing
 from engine.memory.room import ROOM, Room
 from engine.memory.tenant import Tenant
 from engine.memory.work import ALL, Given, Work
@@ -58,14 +59,14 @@ class ModelHandle(Generic[Net]):
 
     @contextmanager
     def lease(self) -> Iterator[Net]:
-        """The net with its weights on the device, without gradients."""
+        """The net with its weights on the device, without gradients unless they are wanted (`gradients`)."""
         room = self._room()
         if room is not None:
             with room.leased(self._tenancy(room), self._net):
                 yield self._net
             return
         self._net.to(self.device)
-        with torch.inference_mode():
+        with computing():
             yield self._net
 
     def run(self, work: Callable[[], Work], compute: Callable[[Net, Given], T], changes: Changes | None = None) -> T:

@@ -24,6 +24,7 @@ from engine.memory.casting import keep_nothing
 from engine.memory.changed import UNCHANGED, Changed, Changes
 from engine.memory.demands import Demands
 from engine.memory.device import Device
+from engine.memory.gradients import computing, wanted
 from engine.memory.groups import GROUP_BYTES, Layout
 from engine.memory.ledger import Ledger, NoRoomError, Use
 from engine.memory.plan import SLOTS, Budget, Demand, Idle, Mode, plan, smallest
@@ -197,6 +198,9 @@ class Room:
 
     @contextmanager
     def _placed(self, tenant: Tenant, net: nn.Module, mode: Mode, placing: Placing, changed: Changed) -> Iterator[None]:
+        if placing.hooks and wanted():  # what a gradient goes back through must still be there
+            nbytes = sum(weight.nbytes for weight in net.state_dict().values())
+            raise NoRoomError(tenant.name, nbytes + mode.activations, self.ledger.limit)
         with ExitStack() as stack:
             stack.enter_context(tenant.place(placing).lease())
             activations = self.ledger.reserve(tenant.name, Use.ACTIVATIONS, mode.activations)
@@ -206,7 +210,7 @@ class Room:
             stack.enter_context(tenant.settled(placing, changed))
             stack.callback(keep_nothing, net)
             stack.enter_context(self.device.computing())
-            stack.enter_context(torch.inference_mode())
+            stack.enter_context(computing())
             yield
 
     def _planned(self, tenant: Tenant, net: nn.Module, work: Work, changed: Changed, rung: int) -> tuple[Mode, Placing]:

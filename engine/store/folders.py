@@ -36,6 +36,7 @@ KINDS: Mapping[str, tuple[str, ...]] = {
             "configs",
             "photomaker",
             "classifiers",
+            "statistics",
             "model_patches",
             "audio_encoders",
             "diffusers",
@@ -54,6 +55,7 @@ _SUFFIXES: Mapping[str, frozenset[str]] = {
     "output": PICTURES,
     "temp": PICTURES,
     "latents": frozenset({".latent"}),
+    "statistics": frozenset({".npz"}),
 }
 _A1111_KINDS = {"VAE": "vae", "Lora": "loras", "ESRGAN": "upscale_models", "ControlNet": "controlnet"}
 

@@ -83,6 +83,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     base = tmp_path_factory.mktemp("examples")
     examples.write_all(base / "models")
     for path in (ROOT / "models").glob(f"*/{DEMO}*"):
+        (base / "models" / path.parent.name).mkdir(exist_ok=True)
         (base / "models" / path.parent.name / path.name).hardlink_to(path)
     (base / "input").mkdir()
     for path in (ROOT / "input").glob("example*.png"):
@@ -165,6 +166,10 @@ def shrunk(prompt: dict[str, Any]) -> dict[str, Any]:
                 inputs[key] = min(2, round(value * 2 / steps))
             elif key == "step":
                 inputs[key] = 1
+            elif key in ("scales", "iterations"):
+                inputs[key] = {"scales": "1, 4", "iterations": 1}[key]
+            elif key == "prompts":
+                inputs[key] = "\n".join(value.splitlines()[:2])
         for key in inputs.keys() & {"steps", "reference_steps"}:
             inputs[key] = {int: 2, str: "1, 2"}.get(type(inputs[key]), inputs[key])
         if kind.startswith("Cascade"):

@@ -6,7 +6,7 @@ Pictures are brought to the tower's size and to the colours that CLIP was traine
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -30,6 +30,7 @@ OPENAI_WIDTH = 1024  # towers up to ViT-L are OpenAI's and have its activation, 
 VIDEO_TOWER = "conditioner.embedders.0.open_clip.model.visual."  # in the checkpoints of Stable Video Diffusion
 _FIRST = "vision_model.embeddings.patch_embedding.weight"
 _PROJECTION = "visual_projection.weight"
+_TEXT_PROJECTION = "text_projection.weight"
 _OPEN_CLIP = "conv1.weight"
 
 
@@ -49,12 +50,16 @@ class ImageStates:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ImageEncoder:
-    """Turns pictures into what a tower sees in them."""
+    """Turns pictures into what a tower sees in them.
+
+    `text_projection` `(P, D)` is what a file of a whole CLIP has for the pooled states of its text tower.
+    """
 
     socket: ClassVar[str] = "CLIP_VISION"
 
     net: ModelHandle[CLIPVisionModelWithProjection]
     side: int
+    text_projection: Tensor | None = None
 
     @property
     def nbytes(self) -> int:
@@ -112,12 +117,14 @@ def load_image_encoder(path: Path, device: torch.device) -> ImageEncoder:
     weights = open_weights(path)
     prefix = _place(weights)
     if prefix is not None:
-        return image_encoder_of(weights.part(prefix), device, path.name)
+        found = image_encoder_of(weights.part(prefix), device, path.name)
+        return replace(found, text_projection=_text_projection(weights))
     if _FIRST not in weights:
         raise wrong_kind(path, detect(weights.shapes), "an image tower (CLIP vision)")
     beside = path.with_name("config.json")
     told = parse_lenient(beside.read_bytes(), where=beside.name) if beside.is_file() else {}
-    return image_encoder_of(weights, device, path.name, told if isinstance(told, dict) else {})
+    found = image_encoder_of(weights, device, path.name, told if isinstance(told, dict) else {})
+    return replace(found, text_projection=_text_projection(weights))
 
 
 def has_image_encoder(path: Path) -> bool:
@@ -149,6 +156,14 @@ def image_encoder_of(
     with torch.device("meta"):
         net = CLIPVisionModelWithProjection(built)
     return ImageEncoder(ModelHandle(fill(net, named, torch.float32, where), device), built.image_size)
+
+
+def _text_projection(weights: Mapping[str, Tensor]) -> Tensor | None:
+    """That of the text tower in a file of a whole CLIP; OpenCLIP's layout has it transposed."""
+    if _TEXT_PROJECTION in weights:
+        return weights[_TEXT_PROJECTION].float()
+    names = [f"{prefix}text_projection" for prefix in ("", "model.")]
+    return next((weights[name].T.float() for name in names if name in weights), None)
 
 
 def _config(shapes: Shapes, told: Mapping[str, Any]) -> CLIPVisionConfig:
