@@ -9,7 +9,7 @@ import torch
 from engine.node import PLAIN, Choice, NodeContext, Range, node
 from engine.tensors import pictures
 from engine.tensors.values import Image
-from engine.tensors.videos import VideoError
+from engine.tensors.videos import VideoError, some
 
 CATEGORY = "image/animation"
 METHODS = {"default": 4, "fastest": 0, "slowest": 6}
@@ -29,7 +29,9 @@ def save_animated_webp(
     ctx: NodeContext = PLAIN,
 ) -> None:
     """Write pictures to the output folder as one WebP animation, with the prompt and the workflow in it."""
-    data = pictures.animated_webp(images, ctx.metadata, fps, lossless=lossless, quality=quality, method=METHODS[method])
+    data = pictures.animated_webp(
+        some(images), ctx.metadata, fps, lossless=lossless, quality=quality, method=METHODS[method]
+    )
     ctx.save(data, filename_prefix, ".webp", "output", _size(images), animated=len(images) > 1)
 
 
@@ -42,7 +44,7 @@ def save_animated_png(
     ctx: NodeContext = PLAIN,
 ) -> None:
     """Write pictures to the output folder as one animated PNG, with the prompt and the workflow in it."""
-    data = pictures.animated_png(images, ctx.metadata, fps, compress_level)
+    data = pictures.animated_png(some(images), ctx.metadata, fps, compress_level)
     ctx.save(data, filename_prefix, ".png", "output", _size(images), animated=len(images) > 1)
 
 

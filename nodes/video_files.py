@@ -7,7 +7,7 @@ from typing import Annotated
 from engine.node import PLAIN, Choice, Files, NodeContext, Range, Socket, node
 from engine.tensors import videos
 from engine.tensors.values import Audio, Image, Video
-from engine.tensors.videos import CODECS, VideoError
+from engine.tensors.videos import CODECS, VideoError, some
 
 CATEGORY = "image/video"
 AUTO = "auto"
@@ -33,7 +33,7 @@ def create_video(
     images: Image, fps: Annotated[float, Range(1.0, 120.0, step=1.0)] = 30.0, audio: Audio | None = None
 ) -> Video:
     """Pictures one after the other, `fps` a second, with a sound to go with them."""
-    return Video(_some(images), fps, audio)
+    return Video(some(images), fps, audio)
 
 
 @node("SaveVideo", category=CATEGORY, display_name="Save Video", sink=True)
@@ -67,16 +67,10 @@ def save_webm(
     ctx: NodeContext = PLAIN,
 ) -> None:
     """Write pictures to the output folder as a WebM video; a higher `crf` makes it smaller and worse."""
-    _save(Video(_some(images), fps), filename_prefix, codec, crf, ctx)
+    _save(Video(some(images), fps), filename_prefix, codec, crf, ctx)
 
 
 def _save(video: Video, prefix: str, codec: str, crf: float | None, ctx: NodeContext) -> None:
     size = video.frames.shape[2], video.frames.shape[1]
     data = videos.encoded(video, ctx.metadata, codec, crf)
     ctx.save(data, prefix, f".{CODECS[codec].container}", "output", size, animated=True)
-
-
-def _some(images: Image) -> Image:
-    if len(images) == 0:
-        raise VideoError("there are no frames", where="input images", expected="at least one picture", got="none")
-    return images

@@ -168,18 +168,22 @@ def _heard_stream(container: OutputContainer, codec: Codec, sound: Sound | None)
     if sound is None:
         return None
     rate = OPUS_RATE if codec.sound == "libopus" else sound.rate
-    return cast("AudioStream", container.add_stream(codec.sound, rate=rate))
+    return cast("AudioStream", container.add_stream(codec.sound, rate=rate, layout=_layout(sound)))
 
 
 def _resampled(sound: Sound, rate: int) -> Iterator[AudioFrame]:
     import av
 
-    layout = "mono" if len(sound.samples) == 1 else "stereo"
+    layout = _layout(sound)
     frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(sound.samples[:2]), format="fltp", layout=layout)
     frame.sample_rate = sound.rate
     resampler = av.AudioResampler(format="fltp", layout=layout, rate=rate)
     yield from resampler.resample(frame)
     yield from resampler.resample(None)
+
+
+def _layout(sound: Sound) -> str:
+    return "mono" if len(sound.samples) == 1 else "stereo"
 
 
 def _said(error: Exception) -> str:

@@ -12,7 +12,14 @@ from engine.store.videos import CODECS, Clip, Sound, VideoError, encode_video, r
 from engine.tensors.pictures import to_bytes
 from engine.tensors.values import Audio, Image, Video
 
-__all__ = ["CODECS", "VideoError", "encoded", "load_video"]
+__all__ = ["CODECS", "VideoError", "encoded", "load_video", "some"]
+
+
+def some(images: Image) -> Image:
+    """`images`. Raises `VideoError` if there are none."""
+    if len(images) == 0:
+        raise VideoError("there are no frames", where="input images", expected="at least one picture", got="none")
+    return images
 
 
 def encoded(video: Video, texts: Mapping[str, str], codec: str, crf: float | None = None) -> bytes:
