@@ -1,12 +1,15 @@
-"""Batches of pictures saved as animations."""
+"""Batches of pictures as animations: saved, and made smoother."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
+import torch
+
 from engine.node import PLAIN, Choice, NodeContext, Range, node
 from engine.tensors import pictures
 from engine.tensors.values import Image
+from engine.tensors.videos import VideoError, some
 
 CATEGORY = "image/animation"
 METHODS = {"default": 4, "fastest": 0, "slowest": 6}
@@ -26,7 +29,9 @@ def save_animated_webp(
     ctx: NodeContext = PLAIN,
 ) -> None:
     """Write pictures to the output folder as one WebP animation, with the prompt and the workflow in it."""
-    data = pictures.animated_webp(images, ctx.metadata, fps, lossless=lossless, quality=quality, method=METHODS[method])
+    data = pictures.animated_webp(
+        some(images), ctx.metadata, fps, lossless=lossless, quality=quality, method=METHODS[method]
+    )
     ctx.save(data, filename_prefix, ".webp", "output", _size(images), animated=len(images) > 1)
 
 
@@ -39,8 +44,29 @@ def save_animated_png(
     ctx: NodeContext = PLAIN,
 ) -> None:
     """Write pictures to the output folder as one animated PNG, with the prompt and the workflow in it."""
-    data = pictures.animated_png(images, ctx.metadata, fps, compress_level)
+    data = pictures.animated_png(some(images), ctx.metadata, fps, compress_level)
     ctx.save(data, filename_prefix, ".png", "output", _size(images), animated=len(images) > 1)
+
+
+@node("EaselInterpolateFrames", category=CATEGORY, display_name="Interpolate Frames")
+def interpolate_frames(images: Image, multiplier: Annotated[int, Range(2, 64)] = 2, loop: bool = False) -> Image:
+    """Blends between neighbouring frames, `multiplier` - 1 between two; with `loop` also from the last to the first.
+
+    Multiply the frames a second by the same number to keep the pace.
+    """
+    if len(images) < 2:
+        raise VideoError(
+            "there is nothing between the frames of a single picture",
+            where="input images",
+            expected="2 frames or more",
+            got=f"{len(images)}",
+        )
+    count = len(images) * multiplier if loop else (len(images) - 1) * multiplier + 1
+    places = torch.arange(count, device=images.device) / multiplier
+    before = places.long()
+    after = (before + 1) % len(images)
+    share = (places - before).view(-1, 1, 1, 1).to(images)
+    return Image(torch.lerp(images[before], images[after], share))
 
 
 def _size(images: Image) -> tuple[int, int]:

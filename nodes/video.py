@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 import torch
 from torch import Tensor
 
 from engine.foundation.bounds import within
-from engine.foundation.errors import EaselError
 from engine.models.vae import Vae
 from engine.models.vision.tower import ImageEncoder
 from engine.node import Range, node
 from engine.tensors.resample import resize
 from engine.tensors.values import Conditioning, Extras, Image, Latent, Motion, Prompt
+from engine.tensors.videos import VideoError
 
 NOISE_SEED = 0  # of the noise over the picture: the same inputs give the same conditioning
 
 Side = Annotated[int, Range(16, 16384, step=8)]
-
-
-class VideoError(EaselError):
-    """Frames that make no video."""
-
-    code: ClassVar[str] = "bad_video"
 
 
 @node("SVD_img2vid_Conditioning", category="conditioning/video_models", outputs=["positive", "negative", "latent"])

@@ -73,9 +73,10 @@ class Vae:
 
         return self._finite(work, encoded)
 
-    def decode(self, samples: Tensor) -> Image:
+    def decode(self, samples: Tensor, together: int | None = None) -> Image:
         """Pictures `(B, h * f, w * f, 3)` in 0..1 of latents `(B, C, h, w)`, which for videos are the frames of one.
 
+        `together` frames of a video at the most are decoded at once.
         Raises `VaeError` for another number of channels, and when the picture would hold values that are no numbers.
         """
         if samples.ndim != 4 or samples.shape[1] != self.latent_channels:
@@ -90,7 +91,8 @@ class Vae:
             cut = None if given.tile is None else Tiling(given.tile, given.tile // OVERLAP, factor_out=self.downscale)
             return torch.cat([self._decoded(net, part, cut) for part in parts])
 
-        parts = samples.tensor_split(-(-len(samples) // self.together))
+        most = self.together if together is None or self.together == 1 else together
+        parts = samples.tensor_split(max(1, -(-len(samples) // most)))
 
         def work() -> Work:
             def row(height: int, width: int) -> tuple[Tensor]:

@@ -54,6 +54,27 @@ class Pixels:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Audio:
+    """Sound: `waveform` `(B, C, N)` in -1..1, `sample_rate` numbers a second."""
+
+    socket: ClassVar[str] = "AUDIO"
+
+    waveform: Tensor
+    sample_rate: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Video:
+    """Frames `(F, H, W, 3)`, `fps` of them a second, and what is heard with them."""
+
+    socket: ClassVar[str] = "VIDEO"
+
+    frames: Image
+    fps: float
+    audio: Audio | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class LatentPreview:
     """A latent on the way to the result, and what must be known of its family to show it.
 

@@ -37,6 +37,8 @@ PLACES = ("input", "output", "latents", "temp")
 REGISTRY = load_packs(None).registry
 MODELS = {"clip": "text_encoders", "unet": "diffusion_models"}
 LARGE, SMALL = 256, 32  # pixels: longer sides become so short, and tiles twice that
+FEW = {"tile_size": 2 * SMALL, "step": 1, "scales": "1, 4", "iterations": 1}
+SMALL_CASCADE = {"schedule": "trailing", "scale": 2.0}  # a schedule that leaves the number of steps open
 RESULTS: dict[str, Any] = json.loads((ROOT / "tests" / "data" / "examples.json").read_text("utf-8"))
 """What each example leaves when it runs so: files by their prefix, with how many there are and their size."""
 
@@ -152,32 +154,30 @@ def test_an_example_reads_from_left_to_right_and_nothing_lies_over_another(name:
 
 def shrunk(prompt: dict[str, Any]) -> dict[str, Any]:
     """The prompt with few steps and small sides, all else as it is."""
-    for node in prompt.values():
-        kind, inputs = node["class_type"], node["inputs"]
-        steps = inputs.get("steps")
-        for key, value in inputs.items():
-            if isinstance(value, list):
-                continue
-            if key in ("width", "height", "target_width", "target_height") and value > LARGE:
-                inputs[key] = SMALL
-            elif key == "tile_size":
-                inputs[key] = 2 * SMALL
-            elif key in ("start_at_step", "end_at_step") and isinstance(steps, int):
-                inputs[key] = min(2, round(value * 2 / steps))
-            elif key == "step":
-                inputs[key] = 1
-            elif key in ("scales", "iterations"):
-                inputs[key] = {"scales": "1, 4", "iterations": 1}[key]
-            elif key == "prompts":
-                inputs[key] = "\n".join(value.splitlines()[:2])
-        for key in inputs.keys() & {"steps", "reference_steps"}:
-            inputs[key] = {int: 2, str: "1, 2"}.get(type(inputs[key]), inputs[key])
-        if kind.startswith("Cascade"):
-            inputs |= {"schedule": "trailing"} if "schedule" in inputs else {}  # leaves the number of steps open
-            inputs |= {"scale": 2.0} if "scale" in inputs else {}
-        if kind == "EaselNumbers":
-            inputs["values"] = ", ".join(inputs["values"].split(", ")[:2])
-    return prompt
+    return {
+        name: node | {"inputs": {key: smaller(node, key, value) for key, value in node["inputs"].items()}}
+        for name, node in prompt.items()
+    }
+
+
+def smaller(node: dict[str, Any], key: str, value: Any) -> Any:
+    """A value of an input, or less of it."""
+    kind, steps = node["class_type"], node["inputs"].get("steps")
+    if isinstance(value, list):
+        return value
+    if kind.startswith("Cascade") and key in SMALL_CASCADE:
+        return SMALL_CASCADE[key]
+    if key in ("width", "height", "target_width", "target_height"):
+        return SMALL if value > LARGE else value
+    if key in ("start_at_step", "end_at_step"):
+        return min(2, round(value * 2 / steps)) if isinstance(steps, int) else value
+    if key in ("steps", "reference_steps"):
+        return {int: 2, str: "1, 2"}.get(type(value), value)
+    if key == "prompts":
+        return "\n".join(value.splitlines()[:2])
+    if kind == "EaselNumbers" and key == "values":
+        return ", ".join(value.split(", ")[:2])
+    return FEW.get(key, value)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -105,7 +105,7 @@ def test_a_call_never_holds_a_part_of_a_video(parts: Parts, budget: CallBudget) 
     whole, together = calls(model, lambda: sampled(model, sides))
     parted, apart = calls(model, lambda: sampled(replace(model, budget=budget), sides))
     assert (together, apart) == ([(2, FRAMES)], [(1, FRAMES)] * 2)
-    assert (whole - parted).abs().max() < 1e-5
+    assert (whole - parted).abs().max() < 1e-4
 
 
 @pytest.mark.parametrize("limit", [24 * MIB, 4 * MIB])
@@ -115,14 +115,14 @@ def test_a_device_with_little_memory_is_given_whole_videos(parts: Parts, limit: 
     with room(limit):
         got, (trace, *seen) = calls(model, lambda: sampled(model, sides))
     assert (trace, seen) == ((1, FRAMES), [(1, FRAMES)] * 2)
-    assert (got - expected).abs().max() < 1e-5
+    assert (got - expected).abs().max() < 1e-4
 
 
 def test_patches_see_every_frame_as_a_row(parts: Parts) -> None:
     model, sides = parts[0], told(parts)
     plain = sampled(model, sides)
     halves = sampled(replace(freeu_v2(model), budget=CallBudget(most=1)), sides)
-    assert (sampled(freeu_v2(model), sides) - halves).abs().max() < 1e-5
+    assert (sampled(freeu_v2(model), sides) - halves).abs().max() < 1e-4
     assert (plain - halves).abs().max() > 1e-3
 
 
