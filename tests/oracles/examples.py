@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from tests.oracles import cascade, control, dpt, families, pictures, sd1, tiny, transformers, vision
+from tests.oracles import cascade, control, dpt, families, folders, pictures, sd1, tiny, transformers, vision
 from tests.oracles.sdxl import Base, Refiner
 from tests.oracles.systems import System, Upscaler
 from tests.oracles.upscalers import GOLDEN, weights_of
@@ -50,6 +50,8 @@ def write_all(models: Path) -> None:
         else:
             save_file({key: weight.contiguous() for key, weight in state.items()}, path)
     shutil.copy(SPIECE, models / "text_encoders" / "spiece.model")  # of the tiny T5, which finds it beside its file
+    folders.saved(base, models / "diffusers" / "stable-diffusion-v1-5", prediction_type="epsilon")
+    folders.taiyi(models / "diffusers" / "Taiyi-Stable-Diffusion-1B-Chinese-v0.1")
     (models / "hypernetworks").mkdir()
     torch.save(_hypernetwork(), models / "hypernetworks" / "style.pt")
 
@@ -111,6 +113,7 @@ def _controls(base: System) -> dict[str, State]:
     return {
         "controlnet/control_v11p_sd15_canny_fp16.safetensors": canny,
         "controlnet/control_v11f1p_sd15_depth_fp16.safetensors": {k: -weight for k, weight in depth.items()},
+        **_large_controls(Base()),
         "controlnet/t2iadapter_color_sd14v1.pth": control.adapter_state(control.adapter((32, 64, 64))),
         "ipadapter/ip-adapter_sd15.safetensors": pictures.flat(pictures.ip_adapter(base.unet, "plain", 48)),
         "clip_vision/CLIP-ViT-H-14-laion2B-s32B-b79K.safetensors": tower,
@@ -143,6 +146,16 @@ def _cascade() -> dict[str, State]:
     return {
         "diffusion_models/IF-I-XL-v1.0.safetensors": cascade.original_state(first),
         "diffusion_models/IF-II-L-v1.0.safetensors": cascade.original_state(second),
+    }
+
+
+def _large_controls(xl: Base) -> dict[str, State]:
+    """ControlNets for SDXL: a plain one, a union and a control-lora."""
+    plain, union = (control.controlnet(xl.unet, union=union, hint=HINT_NET) for union in (False, True))
+    return {
+        "controlnet/diffusers_xl_canny_full.safetensors": control.controlnet_state(plain),
+        "controlnet/controlnet-union-sdxl-1.0.safetensors": dict(union.state_dict()),
+        "controlnet/control-lora-canny-rank256.safetensors": control.lora_of(plain, families.unet_state(xl.unet))[0],
     }
 
 

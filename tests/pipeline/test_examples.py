@@ -134,7 +134,7 @@ def test_an_example_says_what_it_does_and_which_files_it_needs(name: str, settin
     assert listed - muted == named_files(name, dict(prompt))
     for folder, file in listed:
         assert f"`models/{folder}/{file}`" in text
-        assert (settings.models / folder / file).is_file()
+        assert (settings.models / folder / file).exists()
 
 
 @pytest.mark.parametrize("name", NAMES)
