@@ -5,6 +5,7 @@ export default defineConfig({
   test: {
     include: ["journeys/**/*.journey.ts"],
     environment: "node",
+    reporters: ["verbose"],
     fileParallelism: false,
     testTimeout: 180_000,
     hookTimeout: 90_000,

@@ -41,12 +41,21 @@ export function structureJourneys({ open }: Desk): void {
     const ends = editor.canvas.locator(".react-flow__node-end").first();
     await editor.drag(editor.input(editor.node("KSampler"), "seed"), ends.locator(".n-dot.is-ring"));
     await ends.getByText("seed").waitFor();
+    // So it does by the menu of the node, and by its own.
+    await editor.menuOf(editor.node("KSampler"), "Show a field on the subgraph", "cfg");
+    await ends.getByText("cfg").waitFor();
+    await editor.field(editor.node("KSampler"), "denoise").click({ button: "right" });
+    await editor.choose("Show on the subgraph");
+    await ends.getByText("denoise").waitFor();
+    await editor.menuOf(editor.node("KSampler"), "Show a field on the subgraph", "denoise");
+    await expect.poll(() => ends.getByText("denoise").count()).toBe(0);
     await page.keyboard.press("Escape");
     await page.keyboard.press("Escape");
     await outer.waitFor();
 
     await editor.write(editor.field(text, "value"), "a large red heart on a white background");
     expect(await editor.value(outer, "seed")).toBe("1");
+    expect(await editor.value(outer, "cfg")).toBe("4.0");
     await editor.number(outer, "seed", "77");
     const first = await editor.run();
     const sampler = Object.entries(first.prompt).find(([, node]) => node.class_type === "KSampler");

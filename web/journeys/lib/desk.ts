@@ -40,9 +40,11 @@ export function desk(prepare?: (base: string) => void, ...options: string[]): De
     opened = [];
   });
   afterEach(async ({ task }) => {
+    const failed = task.result?.state === "fail";
     // What a journey that failed saw last.
-    if (task.result?.state === "fail") await Promise.all(opened.map((editor, place) => keepPicture(editor, `${task.name.slice(0, 60)} ${place}`)));
+    if (failed) await Promise.all(opened.map((editor, place) => keepPicture(editor, `${task.name.slice(0, 60)} ${place}`)));
     await Promise.all(opened.map((editor) => editor.context.close()));
+    if (failed) await there(server).tidy();
   });
   afterAll(async () => {
     await Promise.all([browser?.close(), server?.end()]);

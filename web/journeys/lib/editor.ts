@@ -107,12 +107,13 @@ export class Editor {
     await palette.waitFor({ state: "hidden" });
   }
 
-  /** An item of the menu that is open. */
+  /** An item of the menu that is open, or of menus in it; what was chosen closes all of them. */
   async choose(...names: readonly string[]): Promise<void> {
     for (const name of names) {
       const item = this.page.getByRole("menuitem", { name }).or(this.page.getByRole("menuitemcheckbox", { name })).first();
       await item.click();
     }
+    await this.page.getByRole("menu").first().waitFor({ state: "hidden" });
   }
 
   /** An item of the menu behind the bar's first button. */

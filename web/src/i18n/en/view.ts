@@ -38,6 +38,7 @@ export const words = {
   "view.menu.newFrame": "Add a frame",
   "view.menu.rename": "Rename",
   "view.menu.align": "Align",
+  "view.menu.promote": "Show a field on the subgraph",
   "view.menu.links": "Links",
   "view.menu.colour": "Colour",
   "view.menu.subgraph": "Make a subgraph",

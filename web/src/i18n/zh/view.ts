@@ -38,6 +38,7 @@ export const words = {
   "view.menu.newFrame": "添加框",
   "view.menu.rename": "重命名",
   "view.menu.align": "对齐",
+  "view.menu.promote": "在子图上显示字段",
   "view.menu.links": "连线",
   "view.menu.colour": "颜色",
   "view.menu.subgraph": "创建子图",
