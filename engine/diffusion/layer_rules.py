@@ -16,7 +16,7 @@ class SkippedLayers(Rule):
     """Away from the estimate without `blocks`, `scale` times the difference, while sigma is in `low..high`.
 
     One more evaluation. The result is brought back to the deviation of the positive by the share `rescaling`. Source:
-    Hyung et al. 2024, equation 6; Stability AI 2024 (skip layer guidance of SD 3.5).
+    Hyung et al. 2024; Stability AI 2024 (skip layer guidance of SD 3.5).
     """
 
     blocks: frozenset[int]

@@ -43,8 +43,8 @@ def load_transformer(
     """Load a transformer net from a file of its own, in the original's or diffusers' names.
 
     It computes in `dtype`, and its weights lie in `stored`; of what is None the run says it, see `memory.precision`.
-    `family` overrides what is detected. Raises `ArchitectureError` for a file of
-    another kind or family, and what `open_weights` raises for a damaged one.
+    `family` overrides what is detected. Raises `ArchitectureError` for a file of another kind or family, and what
+    `open_weights` raises for a damaged one.
     """
     weights = open_weights(path)
     detection = _said(family) if family else detect(weights.shapes)

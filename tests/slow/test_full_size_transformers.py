@@ -40,7 +40,7 @@ def assert_same(own: Tensor, expected: Tensor) -> None:
 
 def loaded(state: dict[str, Tensor], family: str, manifest: str) -> DenoisingNet:
     assert shapes_of(state) == manifests.manifest(manifest)
-    return transformer_of(state, family, torch.float32, manifest)
+    return transformer_of(state, family, torch.device("cpu"), manifest)
 
 
 @torch.no_grad()

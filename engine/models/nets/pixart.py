@@ -1,7 +1,7 @@
 """PixArt-alpha and PixArt-sigma, text-to-image transformers, with the key names of the original files.
 
 Source: Chen et al. 2023 (PixArt-alpha), section 2.3: cross-attention and one modulation for all blocks (adaLN-single),
-and appendix A.2 for the sizes that the 1024 pixel model is told; Chen et al. 2024 (PixArt-sigma). Written from the
+and the appendix for the sizes that the 1024 pixel model is told; Chen et al. 2024 (PixArt-sigma). Written from the
 papers. One class serves every size: what differs is in `PixArtConfig`, which is inferred from a file.
 """
 
