@@ -96,8 +96,9 @@ def test_the_first_stage_of_4305_million_parameters_equals_diffusers_in_bfloat16
 @torch.inference_mode()
 def test_the_t5_encoder_of_4762_million_parameters_equals_transformers_in_bfloat16() -> None:
     shape = {"d_model": 4096, "d_kv": 64, "d_ff": 10240, "num_layers": 24, "num_heads": 64}
+    # the same function as "gated-gelu", which transformers computes in several steps that round to bfloat16 each
     with torch.device("meta"):
-        reference = T5EncoderModel(T5Config(vocab_size=32128, feed_forward_proj="gated-gelu", **shape))
+        reference = T5EncoderModel(T5Config(vocab_size=32128, feed_forward_proj="gated-gelu_pytorch_tanh", **shape))
     reference = randomised(reference, torch.bfloat16)
     ids, mask = torch.randint(3, 32000, (1, 77), generator=torch.Generator().manual_seed(0)), torch.ones(1, 77).long()
     mask[:, 20:] = 0
@@ -106,4 +107,4 @@ def test_the_t5_encoder_of_4762_million_parameters_equals_transformers_in_bfloat
     own = net(input_ids=ids, attention_mask=mask).last_hidden_state.float()
     assert sum(weight.numel() for weight in net.parameters()) == 4_762_310_656
     assert expected[:, :20].std() > 0.1
-    assert (own - expected)[:, :20].abs().mean() < 0.01 * expected[:, :20].std()
+    assert torch.equal(own[:, :20], expected[:, :20])
