@@ -13,7 +13,19 @@ from pathlib import Path
 
 import torch
 
-from training import adapters, autoencoder, control, denoiser, evaluate, inversion, lora, text_encoder
+from engine.models.vision.tower import load_image_encoder
+from engine.tensors.statistics import written
+from training import (
+    adapters,
+    autoencoder,
+    control,
+    denoiser,
+    evaluate,
+    image_tower,
+    inversion,
+    lora,
+    text_encoder,
+)
 from training.base import Base, load_base
 from training.evaluate import Picture
 from training.export import export
@@ -22,6 +34,8 @@ from training.fitting import Fit
 HERE = Path(__file__).resolve().parent
 MODELS = HERE.parent / "models"
 MODEL = MODELS / "checkpoints" / "easel-demo.safetensors"
+TOWER = MODELS / "clip_vision" / "easel-demo-tower.safetensors"
+STATISTICS = MODELS / "statistics" / "easel-demo-scenes.npz"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +110,16 @@ def main() -> int:
         command.add_argument("--model", type=Path, default=MODEL)
     for command in (measure, *adapting):
         command.add_argument("--count", type=int, default=200, help="how many pictures to draw")
+    tower = commands.add_parser("tower", help="train an image tower beside the text encoder, to score pictures with")
+    tower.add_argument("--folder", type=Path, default=HERE / "runs", help="where states are kept")
+    tower.add_argument("--minutes", type=float, default=image_tower.HOW.minutes)
+    tower.add_argument("--measure", action="store_true", help="measure the file that is there, and train nothing")
+    tower.add_argument("--model", type=Path, default=MODEL)
     options = parser.parse_args()
     if options.command == "train":
         _train(options)
+    elif options.command == "tower":
+        _tower(options)
     elif options.command == "evaluate":
         _report(evaluate.draw(options.model, options.count), options.sheet)
     else:
@@ -112,6 +133,20 @@ def _train(options: argparse.Namespace) -> None:
     encoder = text_encoder.train(options.folder, options.text_minutes)
     unet = denoiser.train(options.folder, options.denoiser_minutes, pictures, encoder)
     export(unet, pictures, encoder, options.model)
+
+
+def _tower(options: argparse.Namespace) -> None:
+    torch.set_num_threads(1)
+    base = load_base(options.model)
+    if not options.measure:
+        how = replace(image_tower.HOW, minutes=options.minutes)
+        image_tower.export(image_tower.train(base, options.folder, how), TOWER)
+    tower = load_image_encoder(TOWER, torch.device("cpu"))
+    if not options.measure:
+        STATISTICS.parent.mkdir(parents=True, exist_ok=True)
+        STATISTICS.write_bytes(written(image_tower.scene_statistics(tower)))
+    for name, share in image_tower.measured(base, tower).items():
+        sys.stdout.write(f"{name:12}{share:7.1%}\n")
 
 
 def _adapt(adapter: Adapter, options: argparse.Namespace) -> None:

@@ -6,9 +6,9 @@ export default defineConfig({
     include: ["journeys/**/*.journey.ts"],
     environment: "node",
     fileParallelism: false,
-    testTimeout: 90_000,
+    testTimeout: 180_000,
     hookTimeout: 90_000,
     // What is waited for comes at once on a machine with nothing else to do; others may take their time.
-    expect: { poll: { timeout: 15_000, interval: 50 } },
+    expect: { poll: { timeout: 30_000, interval: 50 } },
   },
 });

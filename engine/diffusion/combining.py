@@ -87,6 +87,18 @@ class Combination:
 
 
 @dataclass(frozen=True, slots=True)
+class GuidedChannels(Combination):
+    """Guidance in the first `count` channels; the others are those of the positive (Peebles and Xie 2022)."""
+
+    count: int
+
+    def combine(self, estimates: Estimates, negative: Tensor) -> Tensor:
+        """One estimate from both."""
+        guided = Combination.combine(self, estimates, negative)
+        return torch.cat([guided[:, : self.count], estimates.positive[:, self.count :]], dim=1)
+
+
+@dataclass(frozen=True, slots=True)
 class Rules:
     """Everything about how a denoiser is guided."""
 

@@ -14,20 +14,31 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from engine.diffusion.combining import CLASSIFIER_FREE, Combination, Rule, Rules
+from engine.diffusion.combining import CLASSIFIER_FREE, Combination, GuidedChannels, Rule, Rules
 from engine.diffusion.extras import NO_EXTRAS, NetExtras, PictureStatistics, check_frames, check_inputs
 from engine.diffusion.latent_format import LatentFormat
-from engine.diffusion.parameterisation import LogClock, NoiseLevels, continuous, scaled_linear, zero_terminal
+from engine.diffusion.parameterisation import (
+    LogClock,
+    NoiseLevels,
+    continuous,
+    linear,
+    scaled_linear,
+    zero_terminal,
+)
 from engine.diffusion.predictions import EPSILON, VELOCITY, Parameterisation, Preconditioned
 from engine.memory.budget import UNLIMITED, CallBudget
 from engine.memory.handle import ModelHandle
-from engine.memory.room import Given, Work
+from engine.memory.work import Given, Work
 from engine.models.adapters.adapter import Adapter, Stack
 from engine.models.adapters.applying import ChangedWeights, FileStack
 from engine.models.checkpoint import Checkpoint, Prediction
 from engine.models.latent_rgb import fitted_map
 from engine.models.nets.denoising import DenoisingNet, pictures_a_row, row_bytes
+from engine.models.nets.dit import DiT
 from engine.models.nets.patches import Patch
+from engine.models.nets.pixart import PixArt
+from engine.models.nets.unet import UNet
+from engine.models.nets.uvit import UViT
 from engine.tensors.rows import Rows
 from engine.tensors.values import Latent
 
@@ -35,6 +46,7 @@ __all__ = ["Answer", "Denoiser", "LatentFormat", "denoiser_of"]
 
 EDM_SIGMAS = (0.002, 80.0)  # of Playground v2.5's published scheduler, and of Karras et al. 2022
 PREDICTIONS: Mapping[Prediction, Parameterisation] = {"epsilon": EPSILON, "v": VELOCITY, "edm": Preconditioned()}
+DIT_GUIDED = 3  # of the four channels of its latents
 DEFAULT_SCALE = 8.0  # what a net that embeds the guidance scale is told where nobody sets one
 
 
@@ -168,10 +180,9 @@ class Denoiser:
             options["guidance"] = torch.full((len(x),), self.embedded_scale, device=device)
 
         def called(net: DenoisingNet, given: Given) -> Tensor:
-            with self.changed.applied(net, self.adapters, self.hooked):
-                return given.within(self.budget).called(net, inputs, self._row_bytes, options).to(x)
+            return given.within(self.budget).called(net, inputs, self._row_bytes, options).to(x)
 
-        answer = self.net.run(lambda: self._work(inputs), called)
+        answer = self.net.run(lambda: self._work(inputs), called, self.changed.using(self.adapters, self.hooked))
         predicted, *learned = torch.split(answer.flatten(0, 1) if videos else answer, x.shape[1], dim=1)
         return Answer(self.prediction.denoised(x, predicted, sigma, time), learned[0] if learned else None)
 
@@ -195,14 +206,11 @@ class Denoiser:
             tuple(tensor[:1] for tensor in inputs),
             len(inputs[0]),
             row_bytes=kept,
-            changed=self.net.nbytes if self.hooked else self.changed.bytes_on(self.net.weights(), self.adapters),
-            beside=self.changed,
         )
 
 
 def denoiser_of(checkpoint: Checkpoint) -> Denoiser:
     """The denoiser in a checkpoint of any family."""
-    family = checkpoint.family
     mean, deviation = checkpoint.latent_statistics or ((), ())
     latents = LatentFormat(
         checkpoint.latent_channels,
@@ -212,20 +220,42 @@ def denoiser_of(checkpoint: Checkpoint) -> Denoiser:
         mean=tuple(map(float, mean)),
         deviation=tuple(map(float, deviation)),
     )
-    sigmas = EDM_SIGMAS if checkpoint.prediction == "edm" else family.sigmas
-    levels = scaled_linear(*family.betas) if sigmas is None else continuous(*sigmas, LogClock())
     with checkpoint.unet.look() as net:
-        config = net.config
-    return Denoiser(
-        checkpoint.unet,
-        zero_terminal(levels) if checkpoint.zero_terminal and levels.clock is None else levels,
-        latents,
-        PREDICTIONS[checkpoint.prediction],
-        extras=NetExtras(
-            family.vector,
-            family.channels,
-            config.vector_channels or 0,
-            None if checkpoint.statistics is None else PictureStatistics(*checkpoint.statistics),
-        ),
-        embedded_scale=None if config.guidance_channels is None else DEFAULT_SCALE,
-    )
+        return Denoiser(
+            checkpoint.unet,
+            _levels(checkpoint),
+            latents,
+            PREDICTIONS[checkpoint.prediction],
+            guidance=_guidance(net),
+            extras=_extras(checkpoint, net),
+            learned_variance=net.config.out_channels == 2 * checkpoint.latent_channels,
+            embedded_scale=DEFAULT_SCALE if isinstance(net, UNet) and net.config.guidance_channels else None,
+        )
+
+
+def _levels(checkpoint: Checkpoint) -> NoiseLevels:
+    """The noise levels that a checkpoint's net was trained on."""
+    family = checkpoint.family
+    sigmas = EDM_SIGMAS if checkpoint.prediction == "edm" else family.sigmas
+    if sigmas is not None:
+        return continuous(*sigmas, LogClock())
+    levels = linear(*family.betas) if family.curve == "linear" else scaled_linear(*family.betas)
+    return zero_terminal(levels) if checkpoint.zero_terminal else levels
+
+
+def _guidance(net: DenoisingNet) -> Rules:
+    """DiT is guided in the first three channels of a latent (Peebles and Xie 2022, appendix A)."""
+    return Rules(GuidedChannels(DIT_GUIDED)) if isinstance(net, DiT) else CLASSIFIER_FREE
+
+
+def _extras(checkpoint: Checkpoint, net: DenoisingNet) -> NetExtras:
+    """What the net takes besides latents and tokens."""
+    family = checkpoint.family
+    if isinstance(net, UNet):
+        statistics = None if checkpoint.statistics is None else PictureStatistics(*checkpoint.statistics)
+        return NetExtras(family.vector, family.channels, net.config.vector_channels or 0, statistics)
+    if isinstance(net, DiT | UViT):
+        return NetExtras(family.vector, width=net.config.classes, names=checkpoint.names)
+    if isinstance(net, PixArt):
+        return NetExtras(family.vector if net.config.sizes else "none")
+    return NetExtras(family.vector, family.channels)

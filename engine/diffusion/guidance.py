@@ -200,8 +200,10 @@ class _Question:
 
     def rows(self, x: Tensor, *, negative: bool) -> list[Row]:
         """What the rows of a batch `x` `(B, C, H, W)` are about."""
-        place = (self.region.rows.start, self.region.columns.start)
-        return [Row(sample, (x.shape[-2], x.shape[-1]), *place, negative) for sample in range(len(x))]
+        canvas, place = (x.shape[-2], x.shape[-1]), (self.region.rows.start, self.region.columns.start)
+        tokens = self.prompt.control_tokens
+        told = [None] if tokens is None else list(tokens)
+        return [Row(sample, canvas, *place, negative, told[sample % len(told)]) for sample in range(len(x))]
 
 
 def estimates(
@@ -361,6 +363,7 @@ def _grouped(questions: Sequence[_Question], *, repeating: bool) -> list[list[_Q
             lengths = [other.prompt.tokens.shape[1] for other in (*group, question)]
             alike = _size(group[0]) == _size(question) and group[0].adapters == question.adapters
             alike = alike and group[0].controls == question.controls
+            alike = alike and group[0].prompt.tokens.shape[-1] == question.prompt.tokens.shape[-1]
             if alike and math.lcm(*lengths) <= (MAX_REPEATS if repeating else 1) * min(lengths):
                 group.append(question)
                 break

@@ -17,23 +17,28 @@ RowBytes: TypeAlias = Callable[[Net, Sequence[Tensor]], int]
 
 @dataclass(frozen=True, slots=True)
 class CallBudget:
-    """Bytes that the activations of one call of a net may take up, and most rows it may have; None: without bounds."""
+    """Bytes that the activations of one call of a net may take up, and most rows it may have; None: without bounds.
+
+    Rows are in groups of `together` that no call divides: they look at each other.
+    """
 
     available: int | None = None
     most: int | None = None
+    together: int = 1
 
     def rows(self, count: int, row_bytes: int) -> int:
         """Rows a call, so that `count` rows of `row_bytes` each take as few calls as there may be, about even ones.
 
-        One at the least: a row that is too large for the budget is no smaller in any other way.
+        One group at the least: what is too large for the budget is no smaller in any other way.
         """
-        most = max(1, count if self.most is None else min(count, self.most))
+        group, groups = self.together, -(-count // self.together)
+        most = max(1, groups if self.most is None else min(groups, self.most // group))
         if self.available is not None:
-            most = max(1, min(most, self.available // max(1, row_bytes)))
-        if count <= most:
+            most = max(1, min(most, self.available // max(1, group * row_bytes)))
+        if groups <= most:
             return max(1, count)
-        calls = -(-count // most)
-        return -(-count // calls)
+        calls = -(-groups // most)
+        return group * -(-groups // calls)
 
     def called(
         self, net: Net, inputs: Sequence[Tensor], row_bytes: RowBytes[Net], options: Mapping[str, Any]

@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from engine.memory.gradients import wanted
+
 KEPT = 256 * 2**20  # bytes: nets that are no larger when widened keep what they widened, for speed
 
 # Layers that read their weights only when they are called; what other modules read is widened at once.
@@ -34,15 +36,20 @@ class Casting:
         self._scratch = torch.empty(0, dtype=self.dtype)
 
     def of(self, layer: nn.Module) -> dict[str, Any]:
-        """The parameters of `layer` in `dtype`: what was kept, or memory that the next layer will have, too."""
+        """The parameters of `layer` in `dtype`: what was kept, or memory that the next layer will have, too.
+
+        Gradients go back through every layer after the last one has worked, so where they are wanted each has its own.
+        """
         own = layer._parameters
         narrow = {name: weight for name, weight in own.items() if weight is not None and weight.dtype != self.dtype}
         if self._keep:
             return {**own, **{name: self._widened(layer, name, weight) for name, weight in narrow.items()}}
+        if wanted():
+            return {**own, **{name: weight.detach().to(self.dtype) for name, weight in narrow.items()}}
         free = self._room(sum(weight.numel() for weight in narrow.values()), next(iter(own.values())))
         found: dict[str, Any] = dict(own)
         for name, weight in narrow.items():
-            found[name] = free[: weight.numel()].view(weight.shape).copy_(weight)
+            found[name] = _shaped(free, weight).copy_(weight)
             free = free[weight.numel() :]
         return found
 
@@ -59,6 +66,14 @@ class Casting:
             with torch.inference_mode(False):  # what is kept may be trained through later
                 self._kept[layer, name] = kept = (weight, weight.detach().to(self.dtype))
         return kept[1]
+
+
+def _shaped(free: Tensor, like: Tensor) -> Tensor:
+    """The beginning of `free` in the shape of `like`, and in its order, as far as that leaves no gaps."""
+    strides = like.stride()
+    order = sorted(range(like.ndim), key=lambda side: (-strides[side], side))
+    there = free[: like.numel()].view([like.shape[side] for side in order])
+    return there.permute([order.index(side) for side in range(like.ndim)])
 
 
 def compute_in(net: nn.Module, dtype: torch.dtype) -> None:

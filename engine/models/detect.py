@@ -13,6 +13,7 @@ from typing import ClassVar, NamedTuple, TypeAlias
 
 from engine.foundation.errors import EaselError
 from engine.models.families import FAMILIES, USUAL, Family
+from engine.models.transformer_families import TRANSFORMERS, family_differences, transformer_facts
 
 Shapes: TypeAlias = Mapping[str, tuple[int, ...]]
 
@@ -48,6 +49,9 @@ def detect(shapes: Shapes) -> Detection:
             return Detection(kind, family, (f"it has a tensor {found}",))
     if f"{UNET}input_blocks.0.0.weight" in shapes:
         return _checkpoint(shapes)
+    transformer = _transformer(shapes)
+    if transformer is not None:
+        return transformer
     for kind, family, marker in _PARTS:
         found = next((name for name in shapes if marker in name), None)
         if found is not None:
@@ -87,6 +91,9 @@ _ADD_ONS = (
     ("controlnet", "ControlNet (diffusers names)", "controlnet_cond_embedding."),
     ("ip_adapter", "IP-Adapter", "ip_adapter."),
     ("gligen", "GLIGEN", "position_net."),
+    ("cascade_stage", "stage of a pixel cascade", "encoder_pooling.1."),
+    ("cascade_stage", "stage of a pixel cascade (diffusers names)", "add_embedding.pool."),
+    ("safety_checker", "safety checker", "special_care_embeds"),
 )
 _PARTS = (
     ("vae", "KL autoencoder", "decoder.mid.block_1.conv1.weight"),
@@ -117,6 +124,7 @@ _FOLDERS = {
     "lora": "loras",
     "controlnet": "controlnet",
     "unet": "diffusion_models",
+    "transformer": "diffusion_models",
     "embedding": "embeddings",
     "hypernetwork": "hypernetworks",
     "gligen": "gligen",
@@ -126,6 +134,8 @@ _FOLDERS = {
     "tiny_autoencoder": "vae_approx",
     "clip_vision": "clip_vision",
     "text_encoder": "text_encoders",
+    "cascade_stage": "diffusion_models",
+    "safety_checker": "classifiers",
 }
 
 
@@ -168,6 +178,18 @@ def _checkpoint(shapes: Shapes) -> Detection:
         return Detection("checkpoint", UNKNOWN, tuple(differences[nearest]), nearest)
     evidence = tuple(f"{fact}: {found.value}" for fact, found in facts.items())
     return Detection("checkpoint", nearest, evidence)
+
+
+def _transformer(shapes: Shapes) -> Detection | None:
+    """A transformer net, with the prefix of checkpoints or without."""
+    facts = transformer_facts({name.removeprefix(UNET): shape for name, shape in shapes.items()})
+    if facts is None:
+        return None
+    differences = {name: family_differences(facts, family) for name, family in TRANSFORMERS.items()}
+    nearest = min(differences, key=lambda name: len(differences[name]))
+    if differences[nearest]:
+        return Detection("transformer", UNKNOWN, tuple(differences[nearest]), nearest)
+    return Detection("transformer", nearest, tuple(f"{fact}: {found.value}" for fact, found in facts.items()))
 
 
 class _Fact(NamedTuple):
@@ -262,8 +284,8 @@ def wrong_kind(path: Path, detection: Detection, expected: str) -> ArchitectureE
     """The error for a file that is something else than `expected`: what it is, why, and where it belongs."""
     evidence = "; ".join(detection.evidence)
     got, hint = f"{_article(detection.family)} ({evidence})", ""
-    if detection.kind == "checkpoint" and detection.nearest:
-        got = "a checkpoint of an unknown family"
+    if detection.nearest:
+        got = f"a {detection.kind} of an unknown family"
         hint = f"The nearest family is {detection.nearest}, but: {evidence}."
     elif detection.kind == "checkpoint":
         got = f"a checkpoint of {detection.family} ({evidence})"

@@ -45,7 +45,7 @@ def load_folder(
     detection = _detected(folder, unet, towers)
     tokenizer, bert = _tokenizer(folder / "tokenizer")
     tower_sources = tuple(_read_as(weights, config, detection.family, bert) for weights, config in towers)
-    config, scheduler = _config(folder / "vae"), _config(folder / "scheduler", "scheduler_config.json")
+    config, scheduler = part_config(folder / "vae"), part_config(folder / "scheduler", "scheduler_config.json")
     edm = str(scheduler.get("_class_name", "")).startswith("EDM")
     source = Source(
         folder.name,
@@ -66,7 +66,7 @@ def load_folder(
 def load_folder_image_encoder(folder: Path, device: torch.device) -> ImageEncoder:
     """Load the image tower of a folder. Raises `MissingFileError` where there is none, and `ArchitectureError`."""
     part = folder / IMAGE_ENCODER
-    return image_encoder_of(part_weights(part), device, f"{folder.name}/{IMAGE_ENCODER}", _config(part))
+    return image_encoder_of(part_weights(part), device, f"{folder.name}/{IMAGE_ENCODER}", part_config(part))
 
 
 def part_weights(part: Path) -> dict[str, Tensor]:
@@ -100,7 +100,7 @@ def sharded(index: Path) -> dict[str, Tensor]:
 def _towers(folder: Path) -> list[tuple[dict[str, Tensor], Mapping[str, Any]]]:
     """The text towers that are there, with their configurations."""
     parts = [folder / name for name in ("text_encoder", "text_encoder_2") if (folder / name).is_dir()]
-    return [(part_weights(part), _config(part)) for part in parts]
+    return [(part_weights(part), part_config(part)) for part in parts]
 
 
 def _detected(folder: Path, unet: Mapping[str, Tensor], towers: list[Any]) -> Detection:
@@ -153,7 +153,7 @@ def _latent_statistics(config: Mapping[str, Any]) -> tuple[Tensor, Tensor]:
     return torch.tensor(found[0]).flatten().float(), torch.tensor(found[1]).flatten().float()
 
 
-def _config(part: Path, name: str = "config.json") -> Mapping[str, Any]:
+def part_config(part: Path, name: str = "config.json") -> Mapping[str, Any]:
     """A part's configuration, empty if it has none."""
     return _json(part / name) if (part / name).is_file() else {}
 

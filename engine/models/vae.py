@@ -11,7 +11,7 @@ from torch import Tensor
 
 from engine.foundation.errors import EaselError
 from engine.memory.handle import ModelHandle
-from engine.memory.room import Given, Work
+from engine.memory.work import Given, Work
 from engine.models.nets.autoencoder import Autoencoder
 from engine.models.nets.tiny_autoencoder import PixelSpace, TinyAutoencoder
 from engine.tensors.tiles import Tiling, tiled

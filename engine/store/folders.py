@@ -37,6 +37,7 @@ KINDS: Mapping[str, tuple[str, ...]] = {
             "configs",
             "photomaker",
             "classifiers",
+            "statistics",
             "model_patches",
             "audio_encoders",
             "diffusers",
@@ -55,6 +56,7 @@ _SUFFIXES: Mapping[str, frozenset[str]] = {
     "output": PICTURES,
     "temp": PICTURES,
     "latents": frozenset({".latent"}),
+    "statistics": frozenset({".npz"}),
     "videos": VIDEOS,
 }
 _A1111_KINDS = {"VAE": "vae", "Lora": "loras", "ESRGAN": "upscale_models", "ControlNet": "controlnet"}

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from torch import Tensor
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
     """One row: number `sample` of the batch, on a part of a `canvas` (height, width) whose corner is at `top`, `left`.
 
-    All in cells of the latent. `negative` rows are about what not to paint.
+    All in cells of the latent. `negative` rows are about what not to paint. ControlNets read the tokens `told` `(T, D)`
+    instead of those that the net reads, if there are any.
     """
 
     sample: int
@@ -17,6 +20,7 @@ class Row:
     top: int = 0
     left: int = 0
     negative: bool = False
+    told: Tensor | None = field(default=None, compare=False, repr=False)
 
 
 class Rows(tuple[Row, ...]):

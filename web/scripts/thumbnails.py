@@ -1,4 +1,4 @@
-"""Draw the pictures of the templates browser with the demo model: `python web/scripts/thumbnails.py`, from the root."""
+"""Draw the pictures of the templates browser with the demo model: `python -m web.scripts.thumbnails`, from the root."""
 
 from __future__ import annotations
 

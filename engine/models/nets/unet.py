@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from engine.models.nets.attention import SpatialTransformer
 from engine.models.nets.denoising import DenoisingNet
-from engine.models.nets.patches import Call, Part, Patch, Site, joined, passed, skipped
+from engine.models.nets.patches import Call, Part, Patch, Site, joined, passed, skipped, started
 from engine.tensors.rows import Rows
 
 # What is alive at once on a level, in feature maps of its channels, with flash attention: a GEGLU feed-forward holds
@@ -233,7 +233,8 @@ class UNet(DenoisingNet):
         only; `sigma` is what they are told of the noise, and `rows` of each row of `x` (None: samples on the whole
         canvas).
         """
-        start = self._begun(patches, sigma, x, timesteps, context, y, rows) if patches else None
+        call = Call.of(self, x, timesteps, context, y, sigma, rows)
+        start = started(patches, call, self.config.model_channels)
         return self._through(x, self._embedding(x, timesteps, y, guidance), context, start)
 
     def _embedding(self, x: Tensor, timesteps: Tensor, y: Tensor | None, guidance: Tensor | None) -> Tensor:
@@ -250,33 +251,18 @@ class UNet(DenoisingNet):
         """`x` through all blocks."""
         skips: list[Tensor] = []
         for number, block in enumerate(self.input_blocks):
-            site = _at(start, "input", number)
+            site = at(start, "input", number)
             x = skipped(site, block(x, embedding, context, site=site))
             skips.append(x)
             x = passed(site, x)
-        x = self.middle_block(x, embedding, context, site=_at(start, "middle", 0))
+        x = self.middle_block(x, embedding, context, site=at(start, "middle", 0))
         for number, block in enumerate(self.output_blocks):
-            site = _at(start, "output", number)
+            site = at(start, "output", number)
             x = torch.cat(joined(site, x, skips.pop()), dim=1)
             size = (skips[-1].shape[-2], skips[-1].shape[-1]) if skips else None
             x = block(x, embedding, context, size, site)
         out: Tensor = self.out(x)
         return out
-
-    def _begun(
-        self,
-        patches: tuple[Patch, ...],
-        sigma: float,
-        x: Tensor,
-        timesteps: Tensor,
-        context: Tensor,
-        y: Tensor | None,
-        rows: Rows | None,
-    ) -> Site:
-        """Where patches are asked first, with what they are for this call."""
-        canvas = (x.shape[-2], x.shape[-1])
-        call = Call(self, x, timesteps, context, y, sigma, rows or Rows.whole(len(x), canvas))
-        return Site(tuple(patch.begun(call) for patch in patches), sigma, canvas, self.config.model_channels)
 
     def _level(self, channels: int, out_channels: int, level: int) -> Block:
         layers: list[nn.Module] = [self._residual(channels, out_channels)]
@@ -295,5 +281,6 @@ class UNet(DenoisingNet):
         )
 
 
-def _at(site: Site | None, part: Part, block: int) -> Site | None:
+def at(site: Site | None, part: Part, block: int) -> Site | None:
+    """The site of a block; None where there are no patches."""
     return None if site is None else replace(site, part=part, block=block)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from engine.models.nets.attention import SpatialTransformer
 from engine.models.nets.over_time import TimeBlock, TimeMixer, TimeResBlock
-from engine.models.nets.patches import Patch, Site
+from engine.models.nets.patches import Call, Patch, Site, started
 from engine.models.nets.unet import ResBlock, UNet, timestep_embedding
 from engine.tensors.rows import Rows
 
@@ -82,7 +82,8 @@ class VideoUNet(UNet):
         videos = x.shape[:2]
         x, timesteps, tokens = (tensor.flatten(0, 1) for tensor in (x, timesteps, context))
         y = None if y is None else y.flatten(0, 1)
-        start = self._begun(patches, sigma, x, timesteps, tokens, y, rows) if patches else None
+        call = Call.of(self, x, timesteps, tokens, y, sigma, rows)
+        start = started(patches, call, self.config.model_channels)
         embedding = self._embedding(x, timesteps, y, guidance)
         answer = self._through(x, embedding.reshape(*videos, -1), context, start)
         return answer.reshape(*videos, *answer.shape[1:])

@@ -68,6 +68,16 @@ class T5Tokenizer:
         return ids
 
 
+def tokenizer_beside(path: Path) -> Path:
+    """Where the tokenizer of an encoder is: in a folder called like its file, beside it, or in `tokenizer` next to it.
+
+    The first of these places if none has one.
+    """
+    own = path if path.is_dir() else path.with_suffix("")
+    places = (own, path.parent, path.parent / "tokenizer")
+    return next((place for place in places if any((place / name).is_file() for name in FILES)), own)
+
+
 def read_pieces(content: bytes) -> Pieces:
     """The fields of a SentencePiece model. Raises `ValueError` for what is none."""
     pieces: list[tuple[str, float, int]] = []

@@ -18,7 +18,8 @@ from transformers.models.t5.modeling_t5 import T5Stack
 
 from engine.foundation.bounds import within
 from engine.memory.handle import ModelHandle
-from engine.memory.room import Given, Work
+from engine.memory.precision import PRECISIONS, stored
+from engine.memory.work import Given, Work
 from engine.models.assembly import fill
 from engine.models.detect import ArchitectureError, Shapes, detect, wrong_kind
 from engine.models.folder import INDEX_SUFFIX, part_weights, sharded
@@ -103,20 +104,15 @@ def load_t5(path: Path, device: torch.device, tokenizer: Path, dtype: torch.dtyp
     """Load an encoder from a file of its own, or of several with an index, with the tokenizer of a file or a folder.
 
     `path` is the file, the index, or a folder as diffusers has it.
-    It computes in `dtype`: if that is None, in float32 on the CPU and in bfloat16 elsewhere. Raises `ArchitectureError`
-    for files of another kind, `TokenizerError`, and what `open_weights` raises.
+    It computes in `dtype`; if that is None, as the run says (see `memory.precision`), which is never in float16. Raises
+    `ArchitectureError` for files of another kind, `TokenizerError`, and what `open_weights` raises.
     """
     weights = _weights(path)
     if not any(name.endswith(f"encoder.{_ATTENTION}.q.weight") for name in weights):
         raise wrong_kind(path, detect(_shapes(weights)), "a T5 encoder")
-    return T5Encoder(
-        ModelHandle(t5_of(weights, dtype or t5_dtype(device), path.name), device), T5Tokenizer.read(tokenizer)
-    )
-
-
-def t5_dtype(device: torch.device) -> torch.dtype:
-    """What T5 computes in: never in float16."""
-    return torch.float32 if device.type == "cpu" else torch.bfloat16
+    types = PRECISIONS.get().of("t5", device)
+    net = t5_of(stored(weights, types.storage), dtype or types.compute, path.name)
+    return T5Encoder(ModelHandle(net, device), T5Tokenizer.read(tokenizer))
 
 
 def t5_of(weights: Mapping[str, Tensor], dtype: torch.dtype, where: str) -> T5Stack:

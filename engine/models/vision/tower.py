@@ -6,7 +6,7 @@ Pictures are brought to the tower's size and to the colours that CLIP was traine
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -17,6 +17,7 @@ from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from engine.foundation.json import parse_lenient
 from engine.memory.handle import ModelHandle
+from engine.memory.work import Given, Work
 from engine.models.assembly import fill
 from engine.models.detect import ArchitectureError, Shapes, detect, wrong_kind
 from engine.models.text.open_clip import image_tower
@@ -29,6 +30,7 @@ OPENAI_WIDTH = 1024  # towers up to ViT-L are OpenAI's and have its activation, 
 VIDEO_TOWER = "conditioner.embedders.0.open_clip.model.visual."  # in the checkpoints of Stable Video Diffusion
 _FIRST = "vision_model.embeddings.patch_embedding.weight"
 _PROJECTION = "visual_projection.weight"
+_TEXT_PROJECTION = "text_projection.weight"
 _OPEN_CLIP = "conv1.weight"
 
 
@@ -48,12 +50,16 @@ class ImageStates:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ImageEncoder:
-    """Turns pictures into what a tower sees in them."""
+    """Turns pictures into what a tower sees in them.
+
+    `text_projection` `(P, D)` is what a file of a whole CLIP has for the pooled states of its text tower.
+    """
 
     socket: ClassVar[str] = "CLIP_VISION"
 
     net: ModelHandle[CLIPVisionModelWithProjection]
     side: int
+    text_projection: Tensor | None = None
 
     @property
     def nbytes(self) -> int:
@@ -69,10 +75,19 @@ class ImageEncoder:
         return self._seen(torch.zeros(1, 3, self.side, self.side))
 
     def _seen(self, pixels: Tensor) -> ImageStates:
-        with self.net.lease() as net:
-            out = net(pixel_values=pixels.to(self.net.device, self.net.dtype), output_hidden_states=True)
-            states = (out.image_embeds, *out.hidden_states[:-3:-1])
-        return ImageStates(*(state.float().cpu() for state in states))
+        def states(net: CLIPVisionModelWithProjection, pixels: Tensor) -> tuple[Tensor, ...]:
+            out = net(pixel_values=pixels, output_hidden_states=True)
+            return (out.image_embeds, *out.hidden_states[:-3:-1])
+
+        def seen(net: CLIPVisionModelWithProjection, given: Given) -> list[tuple[Tensor, ...]]:
+            placed = pixels.to(self.net.device, self.net.dtype)
+            parts = torch.split(placed, given.rows or len(pixels))
+            return [tuple(state.float().cpu() for state in states(net, part)) for part in parts]
+
+        def work() -> Work:
+            return Work(tuple(pixels.shape[1:]), states, (pixels[:1].to(self.net.dtype),), len(pixels), once=True)
+
+        return ImageStates(*(torch.cat(parts) for parts in zip(*self.net.run(work, seen), strict=True)))
 
 
 def prepared(pictures: Tensor, side: int, *, crop: bool = True) -> Tensor:
@@ -102,12 +117,14 @@ def load_image_encoder(path: Path, device: torch.device) -> ImageEncoder:
     weights = open_weights(path)
     prefix = _place(weights)
     if prefix is not None:
-        return image_encoder_of(weights.part(prefix), device, path.name)
+        found = image_encoder_of(weights.part(prefix), device, path.name)
+        return replace(found, text_projection=_text_projection(weights))
     if _FIRST not in weights:
         raise wrong_kind(path, detect(weights.shapes), "an image tower (CLIP vision)")
     beside = path.with_name("config.json")
     told = parse_lenient(beside.read_bytes(), where=beside.name) if beside.is_file() else {}
-    return image_encoder_of(weights, device, path.name, told if isinstance(told, dict) else {})
+    found = image_encoder_of(weights, device, path.name, told if isinstance(told, dict) else {})
+    return replace(found, text_projection=_text_projection(weights))
 
 
 def has_image_encoder(path: Path) -> bool:
@@ -139,6 +156,14 @@ def image_encoder_of(
     with torch.device("meta"):
         net = CLIPVisionModelWithProjection(built)
     return ImageEncoder(ModelHandle(fill(net, named, torch.float32, where), device), built.image_size)
+
+
+def _text_projection(weights: Mapping[str, Tensor]) -> Tensor | None:
+    """That of the text tower in a file of a whole CLIP; OpenCLIP's layout has it transposed."""
+    if _TEXT_PROJECTION in weights:
+        return weights[_TEXT_PROJECTION].float()
+    names = [f"{prefix}text_projection" for prefix in ("", "model.")]
+    return next((weights[name].T.float() for name in names if name in weights), None)
 
 
 def _config(shapes: Shapes, told: Mapping[str, Any]) -> CLIPVisionConfig:

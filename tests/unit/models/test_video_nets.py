@@ -62,7 +62,7 @@ def reference() -> Any:
 def test_a_video_unet_computes_as_diffusers_does(reference: Any, layout: str) -> None:
     given = inputs()
     state = video.unet_state(reference) if layout == "original" else dict(reference.state_dict())
-    own = unet_of(state, torch.float32, "svd").eval()
+    own = unet_of(state, torch.device("cpu"), "svd").eval()
     with torch.no_grad():
         expected = reference(given["sample"], 1.3, given["tokens"], given["vector"]).sample
         vector = reference.add_time_proj(given["vector"].flatten()).reshape(2, -1)
@@ -74,7 +74,7 @@ def test_a_video_unet_computes_as_diffusers_does(reference: Any, layout: str) ->
 
 
 def test_the_videos_of_a_batch_do_not_see_each_other(reference: Any) -> None:
-    own, given = unet_of(video.unet_state(reference), torch.float32, "svd").eval(), inputs()
+    own, given = unet_of(video.unet_state(reference), torch.device("cpu"), "svd").eval(), inputs()
 
     def made(part: slice) -> torch.Tensor:
         x = given["sample"][part]

@@ -1,8 +1,8 @@
 // The editor as a person has it: what is seen by role and name, a real mouse, real keys. Nothing here knows the app's insides.
 
 import { expect } from "vitest";
-import type { Browser, BrowserContext, BrowserContextOptions, Locator, Page } from "playwright-core";
-import { profile, watch, type Watched } from "./browser";
+import type { BrowserContext, Locator, Page } from "playwright-core";
+import { watch, type Watched } from "./browser";
 import type { Server } from "./server";
 
 export interface Point {
@@ -53,18 +53,12 @@ export class Editor {
     this.watched = watched;
   }
 
-  /** A profile of its own, and the editor open in it. */
-  static async open(browser: Browser, server: Server, options: BrowserContextOptions = {}): Promise<Editor> {
-    const context = await profile(browser, { permissions: ["clipboard-read", "clipboard-write"], ...options });
-    return Editor.within(context, server);
-  }
-
-  /** Another page of a profile. */
-  static async within(context: BrowserContext, server: Server, path = "/"): Promise<Editor> {
+  /** The editor in a new page of a profile. */
+  static async within(context: BrowserContext, server: Server, url = server.url): Promise<Editor> {
     const page = await context.newPage();
-    page.setDefaultTimeout(15_000);
-    const editor = new Editor(page, server, context, watch(page, server.url));
-    await page.goto(server.url + path);
+    page.setDefaultTimeout(30_000);
+    const editor = new Editor(page, server, context, watch(page, url));
+    await page.goto(url);
     // A server that has just started tells its node types once its worker is up.
     await editor.page.getByRole("group", { name: "Run", exact: true }).waitFor({ timeout: RUN_MS });
     return editor;
@@ -186,6 +180,10 @@ export class Editor {
 
   node(title: string, nth = 0): Locator {
     return this.canvas.getByRole("group", { name: title, exact: true }).nth(nth);
+  }
+
+  frame(title: string): Locator {
+    return this.node(`Frame ${title}`);
   }
 
   /** A field of a node, of a form or of the outline, by its name. */

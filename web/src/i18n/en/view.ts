@@ -20,6 +20,7 @@ export const words = {
   "view.end.rename": "Double-click to rename",
   "view.end.new": "new",
   "view.end.newHint": "Drop a link here to make a port",
+  "view.frame.called": "Frame {{title}}",
   "view.frame.title": "Title of the frame",
   "view.frame.mute": "Mute what is in the frame",
   "view.frame.bypass": "Bypass what is in the frame",

@@ -20,6 +20,7 @@ export const words = {
   "view.end.rename": "双击重命名",
   "view.end.new": "新建",
   "view.end.newHint": "将连线拖到这里以新建端口",
+  "view.frame.called": "框 {{title}}",
   "view.frame.title": "框的标题",
   "view.frame.mute": "静音框内节点",
   "view.frame.bypass": "绕过框内节点",
