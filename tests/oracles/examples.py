@@ -17,6 +17,7 @@ from tests.oracles.sdxl import Base, Refiner
 from tests.oracles.systems import System, Upscaler
 from tests.oracles.upscalers import GOLDEN, weights_of
 from tests.oracles.uvit import uvit_state
+from tests.oracles.video import VideoSystem
 from tests.unit.models.adapters.files import diffusers_modules, kohya, pairs
 from tests.unit.models.test_t5 import SPIECE, tied
 from tests.unit.models.test_t5 import oracle as t5
@@ -72,6 +73,7 @@ def _checkpoints(base: System) -> dict[str, State]:
         "sd_xl_base_1.0.safetensors": xl.state,
         "sd_xl_refiner_1.0.safetensors": Refiner().state,
         "sd_xl_turbo_1.0_fp16.safetensors": xl.state,
+        "svd.safetensors": VideoSystem().state,
     }
     apart = {
         "diffusion_models/sdxl_lightning_4step_unet.safetensors": families.unet_state(xl.unet),

@@ -150,12 +150,13 @@ class VideoSystem:
             **families.prefixed("first_stage_model.", autoencoder_state(self.vae)),
             **families.prefixed("conditioner.embedders.0.open_clip.model.visual.", vision.open_clip_state(self.tower)),
         }
-        copy = {name: weight for name, weight in autoencoder_state(self.vae).items() if name.startswith("encoder.")}
+        autoencoding = autoencoder_state(self.vae).items()
+        copy = {name: weight.clone() for name, weight in autoencoding if name.startswith("encoder.")}
         self.state |= families.prefixed("conditioner.embedders.3.encoder.", copy)
 
     def save(self, folder: Path, name: str = "svd.safetensors") -> Path:
         path = folder / name
-        save_file({key: weight.contiguous().clone() for key, weight in self.state.items()}, path)
+        save_file({key: weight.contiguous() for key, weight in self.state.items()}, path)
         return path
 
     def save_folder(self, folder: Path) -> None:

@@ -27,13 +27,14 @@ from engine.runtime.checks import checked
 from engine.runtime.events import Event, NodeBlocked, NodeNote
 from engine.runtime.executor import run
 from engine.runtime.result_cache import ResultCache
+from engine.store.videos import read_video
 from tests.oracles import examples
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "workflows"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.json"))
 DEMO = "easel-demo"  # how the names of the files that are there begin
-PLACES = ("input", "output", "latents", "temp")
+PLACES = ("input", "output", "latents", "videos", "temp")
 REGISTRY = load_packs(None).registry
 MODELS = {"clip": "text_encoders", "unet": "diffusion_models"}
 LARGE, SMALL = 256, 32  # pixels: longer sides become so short, and tiles twice that
@@ -91,7 +92,8 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     for path in (ROOT / "input").glob("example*.png"):
         with Image.open(path) as picture:
             picture.resize((SMALL, SMALL)).save(base / "input" / path.name)
-    (base / "input" / "example.latent").write_bytes((ROOT / "input" / "example.latent").read_bytes())
+    for name in ("example.latent", "example.mp4"):
+        (base / "input" / name).write_bytes((ROOT / "input" / name).read_bytes())
     return replace(settings_under(base), custom_nodes=False, device="cpu")
 
 
@@ -207,6 +209,9 @@ def left(folder: Path, sent: int) -> dict[str, str]:
             with Image.open(path) as picture:
                 frames = getattr(picture, "n_frames", 1)
                 size = f"{picture.width} x {picture.height}" + (f", {frames} frames" if frames > 1 else "")
+        elif path.suffix in (".mp4", ".webm"):
+            frames = read_video(path).frames
+            size = f"{frames[0].shape[1]} x {frames[0].shape[0]}, {len(frames)} frames"
         found[f"{path.parent.name}/{prefix}", size] += 1
     files = {prefix: f"{count} of {size}" if size else str(count) for (prefix, size), count in found.items()}
     return files | ({"sent": str(sent)} if sent else {})
