@@ -4,23 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
 from torch import Tensor
 
-from engine.diffusion.denoiser import Denoiser
+from engine.diffusion.denoiser import Denoiser, denoiser_of
 from engine.diffusion.sampling import Steps, drive, sample
 from engine.memory.budget import CallBudget
 from engine.models.vae import Vae
 from engine.models.vision.tower import ImageEncoder
 from engine.node import NodeContext
 from engine.tensors.values import Conditioning, Image, Latent
+from nodes.animation import prompt_travel
 from nodes.guidance import video_linear_guidance
 from nodes.loaders import load_image_only, load_image_only_folder
 from nodes.model_patches import freeu_v2
 from nodes.video import video_conditioning
+from tests.oracles.systems import System
 from tests.oracles.video import VideoSystem
 from tests.pipeline.test_memory import MIB, room
 
@@ -131,3 +134,19 @@ def test_frames_are_decoded_in_even_parts_of_at_most_fourteen(system: VideoSyste
     with torch.no_grad():
         expected = torch.cat([system.vae.decode(half, 8).sample for half in z.split(8)]).movedim(1, -1)
     assert (parts[2].decode(z) - (expected / 2 + 0.5).clamp(0, 1)).abs().max() < 1e-5
+
+
+def test_every_picture_of_a_travel_is_painted_from_its_own_prompt(tmp_path: Path) -> None:
+    own = System(old=True).loaded(tmp_path)
+    assert own.text_encoder is not None
+    first, last = own.text_encoder.encode("a red circle"), own.text_encoder.encode("a blue star")
+    nothing, model, steps = own.text_encoder.encode(""), denoiser_of(own), Steps(2)
+    same = Latent(torch.zeros(2, 4, 4, 4), empty=True, batch_index=(0, 0))  # the same noise for both
+
+    def painted(prompt: Conditioning, latent: Latent) -> Tensor:
+        return drive(sample(model, prompt, nothing, latent, seed=SEED, cfg=4.0, steps=steps)).samples
+
+    made = painted(prompt_travel([first, last], 2), same)
+    alone = torch.cat([painted(prompt, same)[:1] for prompt in (first, last)])
+    assert (made - alone).abs().max() < 1e-4
+    assert (alone[0] - alone[1]).abs().max() > 0.1

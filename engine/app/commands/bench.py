@@ -16,6 +16,7 @@ NAMES = (
     "sampling",
     "transformers",
     "cascade",
+    "video",
     "convergence",
     "adapters",
     "loading",

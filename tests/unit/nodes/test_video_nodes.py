@@ -12,9 +12,9 @@ from safetensors.torch import load_file, save_file
 
 from engine.foundation.errors import EaselError
 from engine.node import NodeContext
-from engine.tensors.values import Audio, Image, Video
+from engine.tensors.values import Audio, Conditioning, Image, Prompt, Video
 from nodes import loaders, video_files
-from nodes.animation import interpolate_frames, save_animated_webp
+from nodes.animation import interpolate_frames, prompt_travel, save_animated_webp
 from nodes.model_saving import save_image_only_checkpoint
 from nodes.video import video_conditioning
 from tests.oracles.systems import System
@@ -160,3 +160,29 @@ def test_nothing_to_blend_write_or_choose_is_told() -> None:
     said = fault(lambda: video_files.save_video(Video(ramp(), 8.0), "a", "webm", "h264"))
     assert "inputs format and codec" in said
     assert "expected vp9 or av1, got webm and h264" in said
+
+
+def text(*tokens: float, pooled: float | None = 0.0, length: int = 2) -> Conditioning:
+    rows = torch.tensor(tokens).view(1, 1, -1).repeat(1, length, 1)
+    return Conditioning((Prompt(rows, None if pooled is None else torch.full((1, 2), pooled)),))
+
+
+def test_prompts_are_travelled_through_evenly() -> None:
+    (prompt,) = prompt_travel([text(0.0, pooled=1.0), text(4.0, pooled=5.0), text(8.0, pooled=1.0)], 5).prompts
+    assert prompt.tokens[:, 0, 0].tolist() == [0, 2, 4, 6, 8]
+    assert prompt.pooled is not None
+    assert prompt.pooled[:, 0].tolist() == [1, 3, 5, 3, 1]
+
+
+def test_prompts_of_two_lengths_are_repeated_to_the_same() -> None:
+    (prompt,) = prompt_travel([text(0.0, length=2), text(1.0, pooled=None, length=3)], 2).prompts
+    assert prompt.tokens.shape == (2, 6, 1)
+    assert prompt.tokens[:, :, 0].tolist() == [[0.0] * 6, [1.0] * 6]
+    assert prompt.pooled is None
+
+
+def test_combined_prompts_are_no_step_of_the_way() -> None:
+    both = Conditioning(text(0.0).prompts * 2)
+    said = fault(lambda: prompt_travel([text(0.0), both], 4))
+    assert "input prompts.prompt1" in said
+    assert "expected one encoded text, got 2 prompts combined" in said
