@@ -77,18 +77,16 @@ def sweep_guidance(
         score = float(clip_scores(clip, clip_vision, pictures, texts).mean())
         distance = frechet_distance(statistics_of(clip_vision.encode(pictures).embeddings), reference)
         found.append(Swept(scale, pictures, score, distance))
-    return plot(_panels(found), columns=3), Image(torch.cat([one.pictures for one in found])), _table(found)
+    return plot(_panels(found)), Image(torch.cat([one.pictures for one in found])), _table(found)
 
 
 def _panels(found: Sequence[Swept]) -> list[Panel]:
     name = f"{len(found[0].pictures)} prompts"
     scores = tuple((one.scale, one.score) for one in found)
     distances = tuple((one.scale, one.distance) for one in found)
-    both = tuple((one.score, one.distance) for one in found if one.score > 0)
     return [
         Panel("CLIP score (higher is better)", SCALE, "score", (Line(name, scores),)),
-        Panel("Fréchet distance (lower is better)", SCALE, "distance", (Line(name, distances),)),
-        Panel("One by the other", "CLIP score", "distance", (Line(name, both),)),
+        Panel("Distance to the reference (lower is better)", SCALE, "distance", (Line(name, distances),)),
     ]
 
 

@@ -76,11 +76,11 @@ def sweep(**changes: Any) -> Any:
     return drive(sweep_guidance(**{**given, **changes}))
 
 
-def test_a_sweep_paints_every_prompt_at_every_scale_and_draws_three_panels() -> None:
+def test_a_sweep_paints_every_prompt_at_every_scale_and_draws_both_measures() -> None:
     plot, pictures, table = sweep()
     assert pictures.shape == (4, 64, 64, 3)
     assert [line.split()[0] for line in table.splitlines()] == ["scale", "1", "4"]
-    assert plot.shape[2] == 3 * 640
+    assert plot.shape[2] == 2 * 640
     _, alone, _ = sweep(scales="4")
     assert torch.allclose(alone, pictures[2:], atol=1e-4)
 
