@@ -17,7 +17,7 @@ run: $(VENV)/.run-stamp
 editor: $(VENV)/bin/python
 	$(BIN)/python web/build.py
 
-test: gates unit
+test: gates unit journeys
 
 gates: $(VENV)/.test-stamp
 	$(BIN)/ruff format --check $(SOURCES)

@@ -32,7 +32,7 @@ def measure() -> Iterator[str]:
     """Processor time a step (a pair of evaluations for guidance), and what is not the net's."""
     net = _random_net()
     inside = [0.0]
-    _time_forward(net, inside)
+    time_forward(net, inside)
     model = Denoiser(ModelHandle(net, torch.device("cpu")), scaled_linear(), LatentFormat())
     prompt = Conditioning((Prompt(torch.randn(1, 77, 768)),))
     latent = Latent(torch.zeros(1, 4, SIDE, SIDE))
@@ -141,7 +141,7 @@ def _random_net() -> UNet:
     return net
 
 
-def _time_forward(net: UNet, inside: list[float]) -> None:
+def time_forward(net: nn.Module, inside: list[float]) -> None:
     """Add the processor time of each call of `net` to `inside[0]`."""
 
     def begin(_net: nn.Module, _inputs: object) -> None:

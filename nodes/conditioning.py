@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from engine.models.text.a1111 import encode_a1111
-from engine.models.text.encoder import TextEncoder
+from engine.models.text.encoder import PromptEncoder, TextEncoder
 from engine.node import Choice, Fraction, Range, Steps, Text, node
 from engine.tensors.values import Area, Conditioning, Mask
 
@@ -19,7 +19,7 @@ Strength = Annotated[float, Range(0.0, 10.0, step=0.01)]
 
 
 @node("CLIPTextEncode", category="conditioning", display_name="CLIP Text Encode (Prompt)")
-def encode_text(text: Annotated[str, Text(multiline=True, dynamic_prompts=True)], clip: TextEncoder) -> Conditioning:
+def encode_text(text: Annotated[str, Text(multiline=True, dynamic_prompts=True)], clip: PromptEncoder) -> Conditioning:
     """Encode a prompt. `(words:1.2)` weighs them, `embedding:name` inserts a textual inversion."""
     return clip.encode(text)
 

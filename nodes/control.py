@@ -1,4 +1,4 @@
-"""ControlNets and T2I-Adapters: hints that say where things are to be."""
+"""ControlNets and T2I-Adapters: hints that say where things are to be, and what ControlNets are told besides."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import Annotated
 from engine.diffusion.denoiser import Denoiser
 from engine.models.control.controlnet import TASKS, ControlModel
 from engine.models.control.reading import load_control
+from engine.models.text.encoder import TextEncoder
 from engine.models.vae import Vae
-from engine.node import PLAIN, Choice, Files, NodeContext, Range, node
+from engine.node import PLAIN, Choice, Files, NodeContext, Range, Text, node
 from engine.tensors.values import Conditioning, Control, Image
 
 CATEGORY = "conditioning/controlnet"
@@ -102,6 +103,15 @@ def soft_weights(
     With 0.825 and no hint on the negative side this is the authors' guess mode ("ControlNet is more important").
     """
     return control_net.with_weights(base_multiplier)
+
+
+@node("CLIPTextEncodeControlnet", category="_for_testing/conditioning")
+def encode_for_control(
+    clip: TextEncoder, conditioning: Conditioning, text: Annotated[str, Text(multiline=True, dynamic_prompts=True)]
+) -> Conditioning:
+    """Let the ControlNets that steer a prompt read another text than the model does."""
+    told = clip.encode(text).prompts[0].tokens
+    return Conditioning(tuple(replace(prompt, control_tokens=told) for prompt in conditioning.prompts))
 
 
 def _with_control(conditioning: Conditioning, control: Control) -> Conditioning:

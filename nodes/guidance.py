@@ -20,7 +20,7 @@ from engine.diffusion.rules import (
     TriangleOverFrames,
     ZeroStar,
 )
-from engine.node import Cfg, Fraction, Range, node
+from engine.node import Cfg, Fraction, Omittable, Range, node
 from engine.tensors.values import Conditioning
 
 GUIDANCE = "advanced/guidance"
@@ -124,7 +124,13 @@ def static_threshold(model: Denoiser, bound: Bound = 4.0) -> Denoiser:
 
 @node("EaselDynamicThreshold", category=GUIDANCE, display_name="Dynamic Threshold")
 def dynamic_threshold(
-    model: Denoiser, percentile: Annotated[float, Range(0.0, 1.0, step=0.001)] = 0.995, bound: Bound = 4.0
+    model: Denoiser,
+    percentile: Annotated[float, Range(0.0, 1.0, step=0.001)] = 0.995,
+    bound: Bound = 4.0,
+    maximum: Annotated[float, Range(0.1, 1000.0, step=0.1), Omittable()] = 1000.0,
 ) -> Denoiser:
-    """Cut estimates at their own quantile where that is out of range, and scale them back into it."""
-    return model.with_rule(DynamicThreshold(percentile, bound))
+    """Cut estimates at their own quantile where that is out of range, and scale them back into it.
+
+    They are cut at `maximum` at the latest.
+    """
+    return model.with_rule(DynamicThreshold(percentile, bound, maximum))

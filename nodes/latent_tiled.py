@@ -24,11 +24,11 @@ def vae_decode_tiled(
     temporal_overlap: FrameOverlap = 8,
     ctx: NodeContext = PLAIN,
 ) -> Image:
-    """Latents to pictures in tiles of so many pixels, with blended seams. The temporal inputs are for videos."""
-    del temporal_size, temporal_overlap  # pictures have no time
+    """Latents to pictures in tiles of so many pixels, with blended seams; of videos `temporal_size` frames at once."""
+    del temporal_overlap  # frames are no fewer in latents than in videos: there is nothing to blend
     tiling = _tiling(tile_size, overlap, vae.downscale)
     plan = Tiling(*tiling, factor_out=vae.downscale)
-    pixels = tiled(samples.samples, plan, lambda part: vae.decode(part).movedim(-1, 1), ctx.progress)
+    pixels = tiled(samples.samples, plan, lambda part: vae.decode(part, temporal_size).movedim(-1, 1), ctx.progress)
     return Image(pixels.movedim(1, -1))
 
 

@@ -12,9 +12,19 @@ from engine.diffusion.predictions import VELOCITY, Preconditioned
 from engine.foundation.errors import EaselError
 from engine.models.checkpoint import EDM_DEVIATION, EDM_MEAN, V_PREDICTION, ZERO_TERMINAL
 from engine.models.extraction import extracted
-from engine.models.saving import Named, encoder_weights, marker, serialised, text_weights, unet_weights, vae_weights
+from engine.models.saving import (
+    Named,
+    encoder_weights,
+    image_weights,
+    marker,
+    serialised,
+    text_weights,
+    unet_weights,
+    vae_weights,
+)
 from engine.models.text.encoder import TextEncoder
 from engine.models.vae import Vae
+from engine.models.vision.tower import ImageEncoder
 from engine.node import PLAIN, Choice, NodeContext, Range, node
 
 CATEGORY = "advanced/model_merging"
@@ -41,6 +51,18 @@ def save_checkpoint(
     """
     _check_known(clip)
     _save([*_unet(model), *encoder_weights(clip), *vae_weights(vae.net)], filename_prefix, ctx)
+
+
+@node("ImageOnlyCheckpointSave", category=CATEGORY, sink=True)
+def save_image_only_checkpoint(
+    model: Denoiser,
+    clip_vision: ImageEncoder,
+    vae: Vae,
+    filename_prefix: str = "checkpoints/ComfyUI",
+    ctx: NodeContext = PLAIN,
+) -> None:
+    """Write a model that is told by a picture (Stable Video Diffusion) with its image encoder and autoencoder."""
+    _save([*_unet(model), *image_weights(clip_vision), *vae_weights(vae.net)], filename_prefix, ctx)
 
 
 @node("ModelSave", category=CATEGORY, sink=True)

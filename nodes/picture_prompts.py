@@ -19,7 +19,7 @@ from engine.models.control.ip_adapter import (
     style_places,
 )
 from engine.models.control.style import StyleModel, TokenBias, load_style_model
-from engine.models.nets.unet import UNetConfig
+from engine.models.nets.unet import UNet, UNetConfig
 from engine.models.vision.tower import ImageEncoder, ImageStates
 from engine.node import PLAIN, Choice, Files, Fraction, NodeContext, Range, node
 from engine.tensors.values import Conditioning, Image, Mask, Prompt
@@ -107,7 +107,14 @@ def apply_ip_adapter(
         away = ipadapter.tokens(replace(negative, embeddings=torch.zeros_like(negative.embeddings)))
     else:
         away = ipadapter.tokens(negative)
-    with model.net.lease() as net:
+    with model.net.look() as net:
+        if not isinstance(net, UNet):
+            raise ControlError(
+                "this net takes no picture prompts",
+                where=f"IPAdapterAdvanced with {ipadapter.name}, input model",
+                expected="a model with a UNet",
+                got=f"a {type(net).__name__}",
+            )
         places = _places(net.config, weight_type)
     prompt = PicturePrompt(
         ipadapter,

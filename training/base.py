@@ -46,6 +46,7 @@ def load_base(path: Path, embeddings: Embeddings = no_embeddings) -> Base:
     assert encoder is not None
     assert vae is not None
     with checkpoint.unet.lease() as unet, vae.net.lease() as autoencoder, encoder.net.lease() as tower:
+        assert isinstance(unet, UNet)
         assert isinstance(autoencoder, Autoencoder)
         return Base(checkpoint, denoiser_of(checkpoint), encoder, vae, unet, autoencoder, tower)
 

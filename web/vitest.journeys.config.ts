@@ -5,10 +5,13 @@ export default defineConfig({
   test: {
     include: ["journeys/**/*.journey.ts"],
     environment: "node",
+    reporters: ["verbose"],
     fileParallelism: false,
-    testTimeout: 90_000,
+    testTimeout: 180_000,
     hookTimeout: 90_000,
+    // A browser on a busy machine loses a key or a click now and then. What fails twice is broken.
+    retry: 1,
     // What is waited for comes at once on a machine with nothing else to do; others may take their time.
-    expect: { poll: { timeout: 15_000, interval: 50 } },
+    expect: { poll: { timeout: 30_000, interval: 50 } },
   },
 });

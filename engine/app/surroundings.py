@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 
-from engine.foundation.settings import Settings
+from engine.app.timings import Timings
+from engine.foundation.settings import DEFAULT_RAM_RESERVE, Settings
 from engine.memory.device import SIMULATED, SIMULATED_BYTES, Device, open_device
+from engine.memory.handle import tenants_in
+from engine.memory.host import Host
+from engine.memory.precision import PRECISIONS, USUAL, Precisions, asked_for
 from engine.memory.room import Room
 from engine.node.context import Place
+from engine.runtime.executor import Foresight
 from engine.store.artifacts import Artifact, ArtifactStore
 from engine.store.folders import Folders, folders
 
@@ -28,11 +33,39 @@ class Surroundings:
     folders: Folders
     artifacts: ArtifactStore
     metadata: Mapping[str, str] = field(default_factory=dict)
+    hardware: Device | None = None
     room: Room | None = None
+    host: Host = field(default_factory=lambda: Host(DEFAULT_RAM_RESERVE))
+    precisions: Precisions = USUAL
 
-    def working(self) -> AbstractContextManager[None]:
-        """A block in which nets share the memory of the device by plan, where there is one."""
-        return nullcontext() if self.room is None else self.room.entered()
+    def memory(self) -> dict[str, int]:
+        """Bytes by name: of the device, of which torch holds some, of the machine, and those in the books."""
+        assert self.hardware is not None
+        there = self.hardware.figures()
+        figures = {"device_total": there.total, "device_free": max(0, there.free), "host_free": self.host.free()}
+        if self.hardware.can.own_memory:
+            figures |= {"torch_total": there.held, "torch_free": there.held - there.used}
+        if self.room is not None:
+            figures |= {f"ledger_{use}": nbytes for use, nbytes in self.room.ledger.figures().items()}
+            figures["out_of_memory"] = self.room.out_of_memory
+            figures["host_pinned"] = 0 if self.room.pinned is None else self.room.pinned.ledger.used
+        return figures
+
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """A block in which nets have the types that were asked for, and share the memory of the device by plan."""
+        token = PRECISIONS.set(self.precisions)
+        try:
+            with nullcontext() if self.room is None else self.room.entered():
+                yield
+        finally:
+            PRECISIONS.reset(token)
+
+    def foresee(self, upcoming: Foresight) -> None:
+        """Let those who plan memory know what will be used soon: what goes is what is wanted last."""
+        room = self.room
+        if room is not None:
+            room.upcoming = lambda: tenants_in(upcoming(), room)
 
     def files(self, kind: str) -> Sequence[str]:
         """The names of the files of a kind."""
@@ -55,7 +88,15 @@ def surroundings(settings: Settings) -> Surroundings:
     """The surroundings that `settings` describe. Raises `DeviceError` or `FolderError`."""
     store = ArtifactStore({"output": settings.output, "temp": settings.temp})
     device = open_device(settings.device, settings.vram_budget or SIMULATED_BYTES)
-    return Surroundings(device.place, folders(settings), store, room=_room(device, settings))
+    return Surroundings(
+        device.place,
+        folders(settings),
+        store,
+        hardware=device,
+        room=_room(device, settings),
+        host=Host(settings.ram_reserve),
+        precisions=asked_for(settings),
+    )
 
 
 def _room(device: Device, settings: Settings) -> Room | None:
@@ -68,3 +109,12 @@ def _room(device: Device, settings: Settings) -> Room | None:
         return None
     policy = settings.vram_policy or "normal"
     return Room(device, settings.vram_budget, reserve=settings.reserve_vram, policy=policy, note=_log.warning)
+
+
+def timings_of(settings: Settings, around: Surroundings) -> Timings:
+    """How long nodes took on the device under flags that change it."""
+    place = around.device
+    name = torch.cuda.get_device_name(place) if place.type == "cuda" else settings.device or place.type
+    flags = (settings.unet_type, settings.vae_type, settings.vram_budget, settings.vram_policy)
+    marks = [str(flag) for flag in flags if flag is not None]
+    return Timings(settings.user / "cache" / "seconds.json", " ".join([name, *marks]))

@@ -1,4 +1,4 @@
-"""Whatever a user may hand over to be run: prompt JSON, workflow JSON, or a picture or latent that carries them."""
+"""Whatever a user may hand over to be run: prompt JSON, workflow JSON, or a media file with either in it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from engine.compat.workflow import is_prompt, is_workflow, read_workflow, to_pro
 from engine.foundation.errors import EaselError
 from engine.foundation.json import MAX_BYTES, JsonError, parse_lenient
 from engine.graph.spec import NodeSpec
-from engine.store import png_metadata, safetensors_header
+from engine.store import png_metadata, safetensors_header, videos
 
 _TENSORS = (".latent", ".safetensors")
 
@@ -31,8 +31,8 @@ class NoWorkflowError(EaselError):
 def prompt_from_file(path: Path, specs: Mapping[str, NodeSpec]) -> dict[str, Any]:
     """The prompt JSON in the file at `path`, converted if it holds the editor's workflow.
 
-    Of a picture or latent the prompt is taken if it has one, since that is exactly what ran, else its workflow. Raises
-    `NoWorkflowError` if it has neither, and what the readers raise for damaged files.
+    Of a picture, video or latent the prompt is taken if it has one, since that is exactly what ran, else its workflow.
+    Raises `NoWorkflowError` if it has neither, and what the readers raise for damaged files.
     """
     try:
         kind = _kind(path)
@@ -53,6 +53,8 @@ def _kind(path: Path) -> str:
         return "PNG"
     if head.startswith(b"RIFF") and head[8:12] == b"WEBP":
         return "WebP"
+    if head[4:8] == b"ftyp" or head.startswith(b"\x1a\x45\xdf\xa3"):
+        return "video"
     if path.suffix.lower() in _TENSORS:
         return "latent"
     if path.suffix.lower() == ".json" or head.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"{"):
@@ -66,6 +68,8 @@ def _texts(path: Path, kind: str) -> Mapping[str, str]:
             return png_metadata.read_text_chunks(path)
         case "WebP":
             return webp.read_texts(path)
+        case "video":
+            return videos.read_texts(path)
         case "latent":
             return safetensors_header.read_header(path).metadata
     return {}

@@ -32,7 +32,8 @@ class Estimates:
     """The estimates of one evaluation, `(B, C, h, w)` like `x`.
 
     `signal` is the factor of the picture in `x`. `negative` is None where it was not computed: at scale 1 it has no
-    effect. `ask` evaluates again, for one of `prompts` (what to paint, and what not) or for any other.
+    effect. `ask` evaluates again, for one of `prompts` (what to paint, and what not) or for any other. `variance` is
+    what the net learned of it for the positive, which no rule touches; None for most nets.
     """
 
     x: Tensor
@@ -44,6 +45,7 @@ class Estimates:
     prompts: tuple[Conditioning, Conditioning]
     ask: Ask
     memory: Memory = field(default_factory=dict)
+    variance: Tensor | None = None
 
     @property
     def unconditional(self) -> Tensor:
@@ -82,6 +84,18 @@ class Combination:
     def combine(self, estimates: Estimates, negative: Tensor) -> Tensor:
         """One estimate from both."""
         return negative + estimates.scale * (estimates.positive - negative)
+
+
+@dataclass(frozen=True, slots=True)
+class GuidedChannels(Combination):
+    """Guidance in the first `count` channels; the others are those of the positive (Peebles and Xie 2022)."""
+
+    count: int
+
+    def combine(self, estimates: Estimates, negative: Tensor) -> Tensor:
+        """One estimate from both."""
+        guided = Combination.combine(self, estimates, negative)
+        return torch.cat([guided[:, : self.count], estimates.positive[:, self.count :]], dim=1)
 
 
 @dataclass(frozen=True, slots=True)

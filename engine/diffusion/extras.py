@@ -1,7 +1,8 @@
 """What the nets of single families take besides noisy latents and tokens: a vector, and more channels of the latent.
 
 Sources: Podell et al. 2023, section 2.2 (sizes), Rombach et al. 2022 and the published configurations (inpainting,
-depth, x4), Brooks et al. 2023, section 3.2 (edits), Ramesh et al. 2022, section 2.1 (unCLIP).
+depth, x4), Brooks et al. 2023, section 3.2 (edits), Ramesh et al. 2022, section 2.1 (unCLIP), Peebles and Xie 2022
+(classes), Chen et al. 2023, appendix (PixArt's sizes), Blattmann et al. 2023, appendix D (videos).
 """
 
 from __future__ import annotations
@@ -15,11 +16,13 @@ from torch.nn import functional as F
 
 from engine.diffusion.latent_format import LatentFormat
 from engine.diffusion.parameterisation import cosine, scaled_linear
+from engine.foundation.bounds import within
 from engine.foundation.errors import EaselError
 from engine.models.families import ChannelsKind, VectorKind
-from engine.models.nets.unet import UNetConfig, timestep_embedding
+from engine.models.nets.denoising import NetConfig
+from engine.models.nets.unet import timestep_embedding
 from engine.tensors.latents import repeated
-from engine.tensors.values import Latent, Prompt, Sizes
+from engine.tensors.values import Latent, Motion, Prompt, Sizes
 
 SIZE_CHANNELS = 256  # of the sinusoid of each number about a picture
 SCORE, NEGATIVE_SCORE = 6.0, 2.5  # aesthetic scores that the refiner is told unless a prompt says otherwise
@@ -46,7 +49,8 @@ class PictureStatistics:
 class NetExtras:
     """What a net takes, and what a sampling has of it: its seed, and the latent that it starts from.
 
-    `width` is that of the vector. An inpainting net is shown the start where a prompt holds no picture.
+    `width` is that of the vector, or how many classes the net knows, the last of which stands for none, and `names` are
+    theirs. An inpainting net is shown the start where a prompt holds no picture.
     """
 
     vector: VectorKind = "none"
@@ -55,6 +59,7 @@ class NetExtras:
     statistics: PictureStatistics | None = None
     seed: int = 0
     start: Latent | None = None
+    names: tuple[str, ...] = ()
 
     def begun(self, seed: int, latent: Latent) -> NetExtras:
         """The same for a sampling of `latent` from `seed`."""
@@ -77,8 +82,18 @@ class NetExtras:
                 row = self._of_numbers(prompt, [*numbers, score])
             case "noise level":
                 row = torch.tensor([_level(prompt)])
+            case "small picture's noise":
+                row = torch.tensor([float(_augmentation(prompt))])
             case "picture":
                 row = self._of_pictures(prompt)
+            case "class":
+                row = torch.tensor([check_class(prompt.extras.label, self.width, "inputs positive and negative")])
+            case "picture size":
+                height, width = _sizes(prompt, x, downscale)[:2]
+                row = torch.tensor([[height, width, height / width]])
+            case "motion":
+                motion = _motion(prompt)
+                row = self._of_numbers(prompt, [motion.fps - 1, motion.bucket, motion.augmentation])
             case _:
                 return None
         return repeated(row, len(x))
@@ -91,7 +106,7 @@ class NetExtras:
         match self.channels:
             case "inpainting":
                 return self._inpainting(prompt, x, latents)
-            case "edit":
+            case "edit" | "still":
                 picture = prompt.extras.picture
                 return torch.zeros_like(x) if picture is None else _like(picture, x)
             case "depth":
@@ -99,6 +114,9 @@ class NetExtras:
             case "low resolution":
                 picture = _like(_picture(prompt, "a small picture", "SD_4XUpscale_Conditioning"), x)
                 return _noised(picture, _level(prompt), *UPSCALE_LEVELS, self.seed)
+            case "small picture":
+                picture = _picture(prompt, "a small picture", "CascadeUpscaleConditioning")
+                return _noised(_enlarged(picture, x), _augmentation(prompt), *PICTURE_LEVELS, self.seed)
             case _:
                 return None
 
@@ -158,15 +176,52 @@ class NetExtras:
 NO_EXTRAS = NetExtras()
 
 
-def check_inputs(config: UNetConfig, tokens: Tensor, entering: Tensor) -> None:
-    """Raise `MissingExtraError` unless a net takes tokens `(B, T, D)` and latents `(B, C, h, w)` of these widths."""
+def check_class(label: int | None, classes: int, where: str) -> int:
+    """The number of a class in a table of `classes`, the last of which stands for none.
+
+    Raises `MissingExtraError` for one that the table does not have.
+    """
+    none = classes - 1
+    if label is not None and not 0 <= label <= none:
+        raise MissingExtraError(
+            "this net knows no such class",
+            where=where,
+            expected=f"a class from 0 to {none - 1}, or {none} for none",
+            got=str(label),
+            hint="Look for its name with ImageNetLabel or DiTClassLabel.",
+        )
+    return none if label is None else label
+
+
+def check_inputs(config: NetConfig, tokens: Tensor, entering: Tensor, encoder: str = "text") -> None:
+    """Raise `MissingExtraError` unless a net takes tokens `(B, T, D)` and latents `(B, C, h, w)` of these widths.
+
+    The tokens come from a text `encoder`, or from an image encoder.
+    """
+    words = getattr(config, "words", 0)  # that a net takes exactly, as U-ViT does
+    if tokens.shape[-1] != config.context_channels and 0 in (tokens.shape[-1], config.context_channels):
+        raise MissingExtraError(
+            "this net paints what words say" if config.context_channels else "this net paints classes",
+            where="inputs positive and negative",
+            expected="an encoded text" if config.context_channels else "a class",
+            got="a class" if config.context_channels else "an encoded text",
+            hint="" if config.context_channels else "Choose one with ImageNetLabel or DiTClassLabel.",
+        )
+    if words and tokens.shape[1] != words:
+        raise MissingExtraError(
+            "this net takes prompts of one length only",
+            where="inputs positive and negative",
+            expected=f"{words} tokens",
+            got=str(tokens.shape[1]),
+            hint="Shorten the prompt.",
+        )
     if tokens.shape[-1] != config.context_channels:
         raise MissingExtraError(
-            "this prompt was encoded by another text encoder",
+            f"this prompt was encoded by another {encoder} encoder",
             where="inputs positive and negative",
             expected=f"tokens of width {config.context_channels}",
             got=f"{tokens.shape[-1]}",
-            hint="Encode it with the text encoder of the checkpoint.",
+            hint=f"Encode it with the {encoder} encoder of the checkpoint.",
         )
     if entering.shape[1] != config.in_channels:
         raise MissingExtraError(
@@ -176,6 +231,19 @@ def check_inputs(config: UNetConfig, tokens: Tensor, entering: Tensor) -> None:
             got=f"{entering.shape[1]}",
             hint="Is the picture that the prompts show the net of the kind that its family takes?",
         )
+
+
+def check_frames(frames: int) -> int:
+    """`frames`. Raises `MissingExtraError` for a single one."""
+    if frames < 2:
+        raise MissingExtraError(
+            "this model makes videos",
+            where="inputs model and latent_image",
+            expected="a latent of 2 frames or more",
+            got=f"{frames}",
+            hint="SVD_img2vid_Conditioning makes one of so many frames.",
+        )
+    return frames
 
 
 def _shares(sigmas: tuple[float, ...]) -> tuple[Tensor, Tensor]:
@@ -192,6 +260,18 @@ def _noised(x: Tensor, level: int, signal: Tensor, spread: Tensor, seed: int) ->
     generator = torch.Generator().manual_seed((seed + NOISE_SEED_OFFSET) % 2**64)
     noise = torch.randn(x.shape, generator=generator)
     return x * float(signal[level]) + noise.to(x) * float(spread[level])
+
+
+def _augmentation(prompt: Prompt) -> int:
+    """The timestep whose noise the small picture is given, as published: the share of a thousand, rounded down."""
+    within("noise_level", prompt.extras.noise, 0.0, 1.0)
+    return min(int(prompt.extras.noise * len(PICTURE_LEVELS[0])), len(PICTURE_LEVELS[0]) - 1)
+
+
+def _enlarged(picture: Tensor, x: Tensor) -> Tensor:
+    """A small picture in the size and the batch of `x`: corners stay where they are (published code)."""
+    large = F.interpolate(picture, size=x.shape[-2:], mode="bilinear", align_corners=True)
+    return repeated(large, len(x)).to(x)
 
 
 def _level(prompt: Prompt) -> int:
@@ -213,6 +293,18 @@ def _picture(prompt: Prompt, what: str, node: str) -> Tensor:
             hint=f"Put a {node} node between the prompts and the sampler.",
         )
     return prompt.extras.picture
+
+
+def _motion(prompt: Prompt) -> Motion:
+    if prompt.extras.motion is None:
+        raise MissingExtraError(
+            "this model sets a picture in motion and takes no words",
+            where="inputs positive and negative",
+            expected="what SVD_img2vid_Conditioning gives",
+            got="a prompt without a picture",
+            hint="Put a SVD_img2vid_Conditioning node before the sampler.",
+        )
+    return prompt.extras.motion
 
 
 def _like(picture: Tensor, x: Tensor, method: str = "bilinear") -> Tensor:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from engine.diffusion.combining import Estimates, Memory
-from engine.diffusion.denoiser import Denoiser
+from engine.diffusion.denoiser import Answer, Denoiser
 from engine.diffusion.regions import Region, region
 from engine.foundation.bounds import within
 from engine.models.adapters.applying import ChangedWeights, FileStack
@@ -56,6 +56,13 @@ class Guider(Protocol):
         """
         ...
 
+    def denoise_with_variance(self, x: Tensor, sigma: float) -> tuple[Tensor, Tensor]:
+        """The guided estimate, and what the net learned of the variance for what is to be painted; see `Evaluate`.
+
+        Only for denoisers that have `learned_variance`.
+        """
+        ...
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ClassifierFreeGuidance:
@@ -74,13 +81,21 @@ class ClassifierFreeGuidance:
 
     def denoise(self, x: Tensor, sigma: float) -> Tensor:
         """The guided estimate. At scale 1 the negative side is computed only if a rule needs it."""
-        both = not math.isclose(self.scale, 1.0) or self.denoiser.guidance.needs_negative
-        return self.denoiser.guidance.guided(self.sides(x, sigma, both=both))
+        return self.denoiser.guidance.guided(self._needed(x, sigma))
+
+    def denoise_with_variance(self, x: Tensor, sigma: float) -> tuple[Tensor, Tensor]:
+        """The guided estimate as of `denoise`, and the positive side's variance."""
+        sides = self._needed(x, sigma)
+        return self.denoiser.guidance.guided(sides), _variance(sides)
 
     def denoise_both(self, x: Tensor, sigma: float) -> tuple[Tensor, Tensor]:
         """The guided estimate, and the negative one before any rule, which is computed at any scale."""
         sides = self.sides(x, sigma)
         return self.denoiser.guidance.guided(sides), sides.unconditional
+
+    def _needed(self, x: Tensor, sigma: float) -> Estimates:
+        both = not math.isclose(self.scale, 1.0) or self.denoiser.guidance.needs_negative
+        return self.sides(x, sigma, both=both)
 
     def sides(self, x: Tensor, sigma: float, *, both: bool = True) -> Estimates:
         """The estimates for the positive and, if `both`, the negative side, before any rule. One that is both is
@@ -90,9 +105,9 @@ class ClassifierFreeGuidance:
         if model.embedded_scale is not None:  # such a net guides itself
             model, both = replace(model, embedded_scale=self.scale), False
         asked = [self.positive, self.negative] if both and self.positive is not self.negative else [self.positive]
-        answers = estimates(model, x, sigma, asked)
-        prompts, negative = (self.positive, self.negative), answers[-1] if both else None
-        return _estimates(model, x, sigma, self.scale, answers[0], negative, prompts, self.memory)
+        found = answers(model, x, sigma, asked)
+        prompts, negative = (self.positive, self.negative), found[-1].estimate if both else None
+        return _estimates(model, x, sigma, self.scale, found[0], negative, prompts, self.memory)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -122,17 +137,28 @@ class DualGuidance:
 
         The denoiser's rules hold where the negative is combined with another side.
         """
-        return self.denoise_both(x, sigma)[0]
+        return self._answered(x, sigma)[0]
 
     def denoise_both(self, x: Tensor, sigma: float) -> tuple[Tensor, Tensor]:
         """The guided estimate, and the negative one before any rule."""
-        positive, middle, negative = estimates(self.denoiser, x, sigma, [self.positive, self.middle, self.negative])
+        guided, sides = self._answered(x, sigma)
+        return guided, sides.unconditional
+
+    def denoise_with_variance(self, x: Tensor, sigma: float) -> tuple[Tensor, Tensor]:
+        """The guided estimate, and the positive side's variance."""
+        guided, sides = self._answered(x, sigma)
+        return guided, _variance(sides)
+
+    def _answered(self, x: Tensor, sigma: float) -> tuple[Tensor, Estimates]:
+        """The guided estimate, and the sides that the denoiser's rules were told of."""
+        found = answers(self.denoiser, x, sigma, [self.positive, self.middle, self.negative])
+        positive, middle, negative = (answer.estimate for answer in found)
         led = middle + self.positive_scale * (positive - middle)
         near, prompts = (led, self.positive) if self.nested else (middle, self.middle)
-        pair = (prompts, self.negative)
-        sides = _estimates(self.denoiser, x, sigma, self.middle_scale, near, negative, pair, self.memory)
+        pair, shown = (prompts, self.negative), replace(found[0], estimate=near)
+        sides = _estimates(self.denoiser, x, sigma, self.middle_scale, shown, negative, pair, self.memory)
         guided = self.denoiser.guidance.guided(sides)
-        return guided if self.nested else guided + led - middle, negative
+        return guided if self.nested else guided + led - middle, sides
 
 
 def begun(guider: Guider, seed: int, latent: Latent) -> Guider:
@@ -174,13 +200,22 @@ class _Question:
 
     def rows(self, x: Tensor, *, negative: bool) -> list[Row]:
         """What the rows of a batch `x` `(B, C, H, W)` are about."""
-        place = (self.region.rows.start, self.region.columns.start)
-        return [Row(sample, (x.shape[-2], x.shape[-1]), *place, negative) for sample in range(len(x))]
+        canvas, place = (x.shape[-2], x.shape[-1]), (self.region.rows.start, self.region.columns.start)
+        tokens = self.prompt.control_tokens
+        told = [None] if tokens is None else list(tokens)
+        return [Row(sample, canvas, *place, negative, told[sample % len(told)]) for sample in range(len(x))]
 
 
 def estimates(
     denoiser: Denoiser, x: Tensor, sigma: float, sides: Sequence[Conditioning], *, negative: int | None = None
 ) -> list[Tensor]:
+    """The estimate for each of `sides`, see `answers`."""
+    return [answer.estimate for answer in answers(denoiser, x, sigma, sides, negative=negative)]
+
+
+def answers(
+    denoiser: Denoiser, x: Tensor, sigma: float, sides: Sequence[Conditioning], *, negative: int | None = None
+) -> list[Answer]:
     """The estimate for each of `sides`, in as few calls of the net as regions and lengths allow.
 
     `negative` is the place of the side that is not to be painted; None: the last of several.
@@ -208,16 +243,16 @@ def estimates(
         for prompt in conditioning.prompts
         if counts(prompt)
     ]
-    answers: list[tuple[_Question, Tensor]] = []
-    for group in _grouped(questions):
+    found: list[tuple[_Question, Answer]] = []
+    for group in _grouped(questions, repeating=not denoiser.counts_tokens):
         length = math.lcm(*(question.prompt.tokens.shape[1] for question in group))
         tokens = torch.cat([_fitted(question.prompt.tokens, len(x), length) for question in group])
         parts = torch.cat([question.region.cut(x) for question in group])
         rows = Rows(row for question in group for row in question.rows(x, negative=question.side == negative))
         asked, extras = _asked(denoiser, group[0]), _extras(denoiser, group, x, negative)
-        outputs = torch.split(asked.denoise(parts, sigma, tokens, rows=rows, **extras), len(x))
-        answers += zip(group, outputs, strict=True)
-    return [_average(x, [answer for answer in answers if answer[0].side == side]) for side in range(len(sides))]
+        answer = asked.answer(parts, sigma, tokens, rows=rows, **extras)
+        found += zip(group, answer.split(len(x)), strict=True)
+    return [_averaged(x, [answer for answer in found if answer[0].side == side]) for side in range(len(sides))]
 
 
 def _asked(denoiser: Denoiser, question: _Question) -> Denoiser:
@@ -273,7 +308,7 @@ def _estimates(
     x: Tensor,
     sigma: float,
     scale: float,
-    positive: Tensor,
+    positive: Answer,
     negative: Tensor | None,
     prompts: tuple[Conditioning, Conditioning],
     memory: Memory,
@@ -285,7 +320,21 @@ def _estimates(
         (estimate,) = estimates(patched, x, sigma, [conditioning], negative=0 if conditioning is prompts[1] else 1)
         return estimate
 
-    return Estimates(x, sigma, denoiser.prediction.signal(sigma), scale, positive, negative, prompts, ask, memory)
+    told = (x, sigma, denoiser.prediction.signal(sigma), scale, positive.estimate, negative, prompts, ask, memory)
+    return Estimates(*told, positive.variance)
+
+
+def _variance(sides: Estimates) -> Tensor:
+    if sides.variance is None:
+        raise ValueError("this net has learned no variance: `Denoiser.learned_variance` says which have")
+    return sides.variance
+
+
+def _averaged(x: Tensor, found: list[tuple[_Question, Answer]]) -> Answer:
+    """The answers to the prompts of one side as one."""
+    estimate = _average(x, [(question, answer.estimate) for question, answer in found])
+    learned = [(question, answer.variance) for question, answer in found if answer.variance is not None]
+    return Answer(estimate, _average(x, learned) if learned else None)
 
 
 def _average(x: Tensor, answers: list[tuple[_Question, Tensor]]) -> Tensor:
@@ -301,11 +350,12 @@ def _average(x: Tensor, answers: list[tuple[_Question, Tensor]]) -> Tensor:
     return total / weights
 
 
-def _grouped(questions: Sequence[_Question]) -> list[list[_Question]]:
+def _grouped(questions: Sequence[_Question], *, repeating: bool) -> list[list[_Question]]:
     """Questions that may share a call: the same adapters and controls, regions of one size, and tokens that repeat to
     one length.
 
-    Repeating tokens, `MAX_REPEATS` times at the most, leaves attention as it is.
+    Repeating tokens, `MAX_REPEATS` times at the most, leaves attention as it is; without `repeating`, of some other
+    net, only equal lengths share.
     """
     groups: list[list[_Question]] = []
     for question in questions:
@@ -313,7 +363,8 @@ def _grouped(questions: Sequence[_Question]) -> list[list[_Question]]:
             lengths = [other.prompt.tokens.shape[1] for other in (*group, question)]
             alike = _size(group[0]) == _size(question) and group[0].adapters == question.adapters
             alike = alike and group[0].controls == question.controls
-            if alike and math.lcm(*lengths) <= MAX_REPEATS * min(lengths):
+            alike = alike and group[0].prompt.tokens.shape[-1] == question.prompt.tokens.shape[-1]
+            if alike and math.lcm(*lengths) <= (MAX_REPEATS if repeating else 1) * min(lengths):
                 group.append(question)
                 break
         else:

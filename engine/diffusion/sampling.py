@@ -94,22 +94,28 @@ class Evaluation:
     total: int
     inpaint: Inpaint | None = None
     both: bool = False
+    variance: bool = False
     _estimate: Tensor | None = field(default=None, init=False)
 
     def compute(self) -> Tensor:
-        """The denoised estimate `(B, C, h, w)`, scaled; if `both`, guided and unconditional `(2, B, C, h, w)`.
+        """The denoised estimate `(B, C, h, w)`, scaled; if `both` or `variance`, `(2, B, C, h, w)`, see `Evaluate`.
 
         Rules of guidance that remember put that behind the estimates: `(1 or 2 and their number, B, C, h, w)`.
         """
         x = self.x if self.inpaint is None else self.inpaint.before(self.x, self.sigma)
         asked = self.guidance
+        variance: tuple[Tensor, ...] = ()
         estimates: tuple[Tensor, ...]
-        estimates = asked.denoise_both(x, self.sigma) if self.both else (asked.denoise(x, self.sigma),)
+        if self.variance:
+            estimate, learned = asked.denoise_with_variance(x, self.sigma)
+            estimates, variance = (estimate,), (learned,)
+        else:
+            estimates = asked.denoise_both(x, self.sigma) if self.both else (asked.denoise(x, self.sigma),)
         if self.inpaint is not None:
             estimates = tuple(self.inpaint.after(estimate, self.sigma) for estimate in estimates)
         self._estimate = estimates[0]
         rules = asked.denoiser.guidance
-        rows = [*estimates, *(rules.remembered(asked.memory, x) if rules.remembering else ())]
+        rows = [*estimates, *variance, *(rules.remembered(asked.memory, x) if rules.remembering else ())]
         return rows[0] if len(rows) == 1 else torch.stack(rows)
 
     def estimates(self, answer: Tensor) -> Tensor:
@@ -121,7 +127,7 @@ class Evaluation:
         if not rules.remembering:
             return answer
         recalled = rules.recalled(answer, self.guidance.memory)
-        return recalled if self.both else recalled[0]
+        return recalled if self.both or self.variance else recalled[0]
 
     def preview(self) -> LatentPreview | None:
         """The estimate, None before `compute`."""
@@ -207,16 +213,16 @@ def sample_custom(
     signal, top = model.prediction.signal(sigmas[0]), _at_top(sigmas[0], model.levels)
     x = kept * signal + noise * model.prediction.spread(sigmas[0], top)
     source = _noise_source(sampler.noise, x, sigmas, seed)
-    steps = sampler.begun(x, sigmas, source, mixes=model.prediction.mixes)
+    steps = sampler.begun(x, sigmas, source, mixes=model.prediction.mixes, learned=model.learned_variance)
     denoised = x
     try:
         request = next(steps)
         while True:
             where = request.sigma, request.step, len(sigmas) - 1
             kept_part = None if inpaint is None else inpaint.drawn()
-            evaluation = Evaluation(guider, request.x, *where, kept_part, request.both)
+            evaluation = Evaluation(guider, request.x, *where, kept_part, request.both, request.variance)
             answer = evaluation.estimates((yield evaluation))
-            denoised = answer[0] if request.both else answer
+            denoised = answer[0] if request.stacked else answer
             request = steps.send(answer)
     except StopIteration as stop:
         # a net that mixes picture and noise leaves the picture darker where sampling stops before the end

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 DEFAULT_CACHE_BYTES = 2 * 2**30
+DEFAULT_RAM_RESERVE = 2**30
 
 VramPolicy: TypeAlias = Literal["high", "normal", "low", "none"]
+WeightType: TypeAlias = Literal["fp32", "fp16", "bf16", "fp8_e4m3fn", "fp8_e5m2", "int8"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +19,8 @@ class Settings:
     """Folders, device and budgets of a process. Every path is absolute.
 
     `vram_budget` bytes of the device may be used (None: what is free) less `reserve_vram` for others; `vram_policy`
-    says how eagerly nets stay there.
+    says how eagerly nets stay there. `ram_reserve` bytes of the machine's memory are to stay free. The types are those
+    that parts of models were asked to have (None: the usual ones); with `cpu_vae` autoencoders compute on the CPU.
     """
 
     base: Path
@@ -31,6 +34,12 @@ class Settings:
     vram_budget: int | None = None
     reserve_vram: int = 0
     vram_policy: VramPolicy | None = None
+    ram_reserve: int = DEFAULT_RAM_RESERVE
+    unet_type: WeightType | None = None
+    vae_type: WeightType | None = None
+    text_type: WeightType | None = None
+    cpu_vae: bool = False
+    channels_last: bool = False
     custom_nodes: bool = True
 
     @property

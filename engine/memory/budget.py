@@ -45,21 +45,22 @@ class CallBudget:
     ) -> Tensor:
         """The answer of `net` to `inputs`, `(B, ...)` each, in as few calls as there may be.
 
-        Options that are tensors or `Rows` have `B` rows too; others are for all.
+        Options that are tensors have `B` rows too, `Rows` have an entry or several for each; others are for all.
         """
         count = len(inputs[0])
         rows = self.rows(count, 0 if self.available is None else row_bytes(net, inputs))
         answers: list[Tensor] = []
         for start in range(0, count, rows):
             part = slice(start, start + rows)
-            of_part = {name: _cut(value, part) for name, value in options.items()}
+            of_part = {name: _cut(value, part, count) for name, value in options.items()}
             answers.append(net(*(tensor[part] for tensor in inputs), **of_part))
         return answers[0] if len(answers) == 1 else torch.cat(answers)
 
 
-def _cut(value: Any, part: slice) -> Any:
+def _cut(value: Any, part: slice, count: int) -> Any:
     if isinstance(value, Rows):
-        return Rows(value[part])
+        each = len(value) // count
+        return Rows(value[part.start * each : part.stop * each])
     return value[part] if isinstance(value, Tensor) else value
 
 

@@ -49,7 +49,7 @@ class Casting:
         free = self._room(sum(weight.numel() for weight in narrow.values()), next(iter(own.values())))
         found: dict[str, Any] = dict(own)
         for name, weight in narrow.items():
-            found[name] = free[: weight.numel()].view(weight.shape).copy_(weight)
+            found[name] = _shaped(free, weight).copy_(weight)
             free = free[weight.numel() :]
         return found
 
@@ -66,6 +66,14 @@ class Casting:
             with torch.inference_mode(False):  # what is kept may be trained through later
                 self._kept[layer, name] = kept = (weight, weight.detach().to(self.dtype))
         return kept[1]
+
+
+def _shaped(free: Tensor, like: Tensor) -> Tensor:
+    """The beginning of `free` in the shape of `like`, and in its order, as far as that leaves no gaps."""
+    strides = like.stride()
+    order = sorted(range(like.ndim), key=lambda side: (-strides[side], side))
+    there = free[: like.numel()].view([like.shape[side] for side in order])
+    return there.permute([order.index(side) for side in range(like.ndim)])
 
 
 def compute_in(net: nn.Module, dtype: torch.dtype) -> None:

@@ -66,6 +66,7 @@ class LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]
         inputs = [item for item in tree_iter((args, given)) if isinstance(item, Tensor)]
         counts = self.counts(func, inputs)
         made = func(*args, **given)
+        self.did(func, args, given, made)
         if counts:
             before = {item.untyped_storage()._cdata for item in inputs}
             for item in tree_iter(made):
@@ -77,6 +78,9 @@ class LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """Whether what the operation `func` makes of `inputs` is to be counted."""
         del func, inputs
         return True
+
+    def did(self, func: Any, args: tuple[Any, ...], given: Mapping[str, Any], made: object) -> None:
+        """An operation was done that consists of no others."""
 
     def forget(self, tensor: Tensor) -> None:
         """Count the storage of `tensor` no longer, although it stays alive."""

@@ -6,9 +6,11 @@ a simulated device, which computes on the CPU but has only so many bytes.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import ClassVar, Literal, TypeAlias
+from time import perf_counter
+from typing import Any, ClassVar, Literal, Protocol, TypeAlias
 
 import psutil
 import torch
@@ -63,6 +65,26 @@ class MemoryFigures:
     used: int = 0
 
 
+class Mark(Protocol):
+    """A point in what a lane was told; torch's events are such."""
+
+    def synchronize(self) -> None:
+        """Wait, on the host, until the lane got there."""
+        ...
+
+
+class Lane(Protocol):
+    """Work that a device does in order, beside that of other lanes; torch's streams are such."""
+
+    def record_event(self) -> Mark:
+        """What the lane was told so far."""
+        ...
+
+    def wait_event(self, event: Any) -> None:
+        """Let what the lane is told from now on wait for a point in another one."""
+        ...
+
+
 class Device:
     """The CPU, and what all devices have in common. `place` is its name in torch."""
 
@@ -99,6 +121,33 @@ class Device:
     def landed(self, result: object) -> None:
         """What work gave back is on the host, where it was copied to."""
 
+    def copying(self) -> Lane:
+        """A new lane for copies; for devices that have streams."""
+        raise NotImplementedError(f"{self.name} has one lane of work")
+
+    def lane(self) -> Lane:
+        """The lane that the calling thread computes in; for devices that have streams."""
+        raise NotImplementedError(f"{self.name} has one lane of work")
+
+    def pinned(self, nbytes: int) -> Tensor:
+        """`nbytes` of the host's memory that stay where they are, `(nbytes,)` uint8, so that copies need no help."""
+        raise NotImplementedError(f"{self.name} cannot pin memory")
+
+    def send(self, target: Tensor, source: Tensor, lane: Lane) -> None:
+        """Tell `lane` to copy `source`, which is pinned, into `target`, which is the device's."""
+        raise NotImplementedError(f"{self.name} has one lane of work")
+
+    def seconds(self, work: Callable[[], object]) -> float:
+        """How long `work` takes, from an idle device until it is done."""
+        self.finish()
+        begin = perf_counter()
+        work()
+        self.finish()
+        return perf_counter() - begin
+
+    def finish(self) -> None:
+        """Wait until everything that it was told is done."""
+
     def empty_cache(self) -> None:
         """Give back what torch holds but does not use."""
 
@@ -127,6 +176,29 @@ class Accelerator(Device):
         """A copy of a tensor of the host with the same strides."""
         return tensor.to(self.place)
 
+    def copying(self) -> torch.Stream:
+        """A new lane for copies."""
+        return torch.Stream(self.place)
+
+    def lane(self) -> torch.Stream:
+        """The lane that the calling thread computes in."""
+        return torch.accelerator.current_stream(self.place)
+
+    def pinned(self, nbytes: int) -> Tensor:
+        """`nbytes` of the host's memory that stay where they are."""
+        return torch.empty(nbytes, dtype=torch.uint8, pin_memory=True)
+
+    def send(self, target: Tensor, source: Tensor, lane: Lane) -> None:
+        """Tell `lane` to copy `source` into `target`."""
+        assert isinstance(lane, torch.Stream)
+        with lane:
+            target.copy_(source, non_blocking=True)
+        target.record_stream(lane)  # if it is let go of before it arrived, nobody else gets the memory before
+
+    def finish(self) -> None:
+        """Wait until everything that it was told is done."""
+        torch.accelerator.synchronize(self.place)
+
     def empty_cache(self) -> None:
         """Give back what torch holds but does not use."""
         torch.accelerator.empty_cache()
@@ -151,6 +223,10 @@ class Mps(Device):
     def upload(self, tensor: Tensor) -> Tensor:
         """A copy of a tensor of the host."""
         return tensor.to(self.place)
+
+    def finish(self) -> None:
+        """Wait until everything that it was told is done."""
+        torch.mps.synchronize()
 
     def empty_cache(self) -> None:
         """Give back what torch holds but does not use."""

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from math import prod
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.utils._pytree import tree_iter, tree_map
+from torch.utils.flop_counter import flop_registry
 from torch.utils.hooks import RemovableHandle
 
 from engine.memory.counting import LiveBytes
@@ -26,13 +29,16 @@ class Trace:
     """What is known of an operation before it ever ran.
 
     `peak` are the bytes alive at the most besides weights, and `answer` those of what comes out. `used` names the
-    parameters in the order they are first needed, `astray` those that are used outside a call of their module.
+    parameters in the order they are first needed, `astray` those that are used outside a call of their module. `flops`
+    are multiplications and additions, and `flops_after` those from the use of each parameter to that of the next.
     """
 
     peak: int
     answer: int
     used: tuple[str, ...]
     astray: frozenset[str]
+    flops: int = 0
+    flops_after: Mapping[str, int] = field(default_factory=dict)
 
 
 def traced(net: nn.Module, compute: Callable[..., object], *inputs: object) -> Trace:
@@ -56,7 +62,8 @@ def traced(net: nn.Module, compute: Callable[..., object], *inputs: object) -> T
         for hook in hooks:
             hook.remove()
     answer = sum(item.nbytes for item in tree_iter(made) if isinstance(item, Tensor))
-    return Trace(watch.peak, answer, tuple(watch.used), frozenset(watch.astray))
+    flops = sum(watch.flops.values())
+    return Trace(watch.peak, answer, tuple(watch.used), frozenset(watch.astray), flops, dict(watch.flops))
 
 
 class _Watch(LiveBytes):  # type: ignore[no-untyped-call]
@@ -66,6 +73,8 @@ class _Watch(LiveBytes):  # type: ignore[no-untyped-call]
         super().__init__()
         self.used: dict[str, None] = {}
         self.astray: set[str] = set()
+        self.flops: Counter[str] = Counter()
+        self._latest = ""
         self._names = names
         self._within: list[str] = []
 
@@ -81,9 +90,18 @@ class _Watch(LiveBytes):  # type: ignore[no-untyped-call]
             name = self._names.get(tensor.untyped_storage()._cdata)
             if name is not None:
                 self.used[name] = None
+                self._latest = name
                 if name.rpartition(".")[0] not in self._within:
                     self.astray.add(name)
         return True
+
+    def did(self, func: Any, args: tuple[Any, ...], given: Mapping[str, Any], made: object) -> None:
+        """Count what is computed by matrix products; all else is little beside."""
+        if func is torch.ops.aten.scaled_dot_product_attention.default:
+            (*rows, queries, channels), keys = args[0].shape, args[1].shape[-2]
+            self.flops[self._latest] += 4 * prod(rows) * queries * keys * channels
+        elif func._overloadpacket in flop_registry:
+            self.flops[self._latest] += flop_registry[func._overloadpacket](*args, **given, out_val=made)
 
     def _leave(self) -> None:
         self._within.pop()

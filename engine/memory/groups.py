@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from torch import nn
+from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 from engine.memory.estimate import Trace
 
@@ -55,12 +56,14 @@ def layout(net: nn.Module, trace: Trace | None = None, bounds: tuple[int, int] =
     """The groups of `net`, for the operation of `trace` or, without one, for all in the order of the modules.
 
     Parameters of modules with children, those that modules share and those that are used astray are fixed, as nobody
-    could tell when they are needed; without a trace so are those within torch's own attention, which does that.
+    could tell when they are needed; without a trace so are those within torch's own attention, which does that. Fixed
+    are also those that consist of several tensors, such as integers with their scales.
     """
     owners = dict(net.named_modules())
     parameters = dict(net.named_parameters(remove_duplicate=False))
     shared = _shared(net)
-    astray = shared.keys() | (trace.astray if trace else _unforeseen(net))
+    several = {name for name, weight in parameters.items() if is_traceable_wrapper_subclass(weight.data)}
+    astray = shared.keys() | several | (trace.astray if trace else _unforeseen(net))
     names = trace.used if trace else tuple(parameters)
     leaves: dict[str, list[Slot]] = {}
     fixed: set[str] = set()

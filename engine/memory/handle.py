@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import fields, is_dataclass
 from typing import Generic, TypeVar
 
 import torch
 from torch import nn
 
 from engine.memory.casting import compute_in, computes_in
+from engine.memory.changed import Changes
 from engine.memory.gradients import computing
-from engine.memory.room import ALL, ROOM, Given, Room, Tenant, Work
+from engine.memory.room import ROOM, Room
+from engine.memory.tenant import Tenant
+from engine.memory.work import ALL, Given, Work
 
-Net = TypeVar("Net", bound=nn.Module)
+Net = TypeVar("Net", bound=nn.Module, covariant=True)
 T = TypeVar("T")
 
 
@@ -65,16 +69,25 @@ class ModelHandle(Generic[Net]):
         with computing():
             yield self._net
 
-    def run(self, work: Callable[[], Work], compute: Callable[[Net, Given], T]) -> T:
+    def run(self, work: Callable[[], Work], compute: Callable[[Net, Given], T], changes: Changes | None = None) -> T:
         """What `compute` makes with the net on the device, within what it is given; see `Room.run` and `lease`.
 
-        What `work` says is only asked for where there is a room.
+        What `work` says is only asked for where there is a room. The net has weights that are changed by `changes`.
         """
         room = self._room()
         if room is not None:
-            return room.run(self._tenancy(room), self._net, work(), compute)
-        with self.lease() as net:
+            return room.run(self._tenancy(room), self._net, work(), compute, changes)
+        with self.lease() as net, nullcontext() if changes is None else changes.applied(net):
             return compute(net, ALL)
+
+    def tenancy(self, room: Room) -> Tenant | None:
+        """Its place in a room, if it has one."""
+        return self._tenant if self._tenant is not None and self._tenant.ledger is room.ledger else None
+
+    @property
+    def planned(self) -> bool:
+        """Whether memory is planned where it computes now, so that nobody else need look after that."""
+        return self._room() is not None
 
     def _room(self) -> Room | None:
         room = ROOM.get()
@@ -83,8 +96,27 @@ class ModelHandle(Generic[Net]):
         return room
 
     def _tenancy(self, room: Room) -> Tenant:
-        if self._tenant is None or self._tenant.room is not room:
+        if self._tenant is None or self._tenant.ledger is not room.ledger:
             if self._tenant is not None:
                 self._tenant.leave()
-            self._tenant = Tenant(type(self._net).__name__, self._net, room)
+            self._tenant = room.tenant(self._net)
         return self._tenant
+
+
+def tenants_in(values: Iterable[object], room: Room) -> Iterator[Tenant]:
+    """Those who have a place in `room` of the nets that `values` consist of, in order, each once."""
+    seen: set[int] = set()
+    stack = list(values)[::-1]
+    while stack:
+        value = stack.pop()
+        if id(value) in seen:
+            continue
+        seen.add(id(value))
+        if isinstance(value, ModelHandle):
+            found = value.tenancy(room)
+            if found is not None:
+                yield found
+        elif isinstance(value, tuple | list):
+            stack += value[::-1]
+        elif is_dataclass(value):
+            stack += [getattr(value, item.name) for item in reversed(fields(value))]

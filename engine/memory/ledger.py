@@ -26,7 +26,8 @@ class Use(StrEnum):
 
 
 class NoRoomError(EaselError):
-    """More bytes were asked for than can be had, even if everything idle went. `needed` is how many."""
+    """More bytes were asked for than can be had, even if everything idle went. `needed` is how many, of
+    `possible` ones."""
 
     code: ClassVar[str] = "no_room"
 
@@ -39,6 +40,7 @@ class NoRoomError(EaselError):
             hint="Allow more with --vram-budget, end other programs, or ask for a smaller picture or batch.",
         )
         self.needed = needed
+        self.possible = possible
 
 
 class Reservation:

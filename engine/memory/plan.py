@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from engine.memory.ledger import NoRoomError
+from engine.memory.pace import pace, spread
 
 SLOTS = 2  # of the staging ring: the group that is computed on, and the one ahead
 SPLIT_COST = 0.03  # of a forward's seconds for each call more: kernels fill a device less well
@@ -35,6 +36,8 @@ class Demand:
     `rows` of `row_bytes` of activations each go through it, in `seconds` if nothing is in the way (0: unknown). Where
     `tiles` are given, largest first, pictures may be cut. A net that computes `once` and is not needed again soon is
     loaded just as fast through a window. `smaller` are shares of the weights' bytes in types that the user allows.
+    `remaking` bytes are needed while a weight is changed. `shares` are those of the groups in `seconds` (none: as in
+    the bytes).
     """
 
     name: str
@@ -46,6 +49,8 @@ class Demand:
     seconds: float = 0.0
     once: bool = False
     smaller: tuple[float, ...] = ()
+    remaking: int = 0
+    shares: tuple[float, ...] = ()
 
     @property
     def weights(self) -> int:
@@ -116,10 +121,15 @@ def plan(demand: Demand, budget: Budget, idle: Sequence[Idle] = ()) -> Mode:
 
 
 def smallest(demand: Demand) -> int:
-    """Bytes of the smallest mode: one row or the smallest tile, and a window for the largest group."""
+    """Bytes of the smallest mode: one row or the smallest tile, and a window for the largest group.
+
+    What is streamed is changed beside what is computed with it.
+    """
     share = min((*demand.smaller, 1.0))
     activations = min([demand.row_bytes, *(tile.nbytes for tile in demand.tiles)])
-    return demand.fixed + activations + max((int(nbytes * share) for nbytes in demand.groups), default=0)
+    return (
+        demand.fixed + activations + demand.remaking + max((int(nbytes * share) for nbytes in demand.groups), default=0)
+    )
 
 
 def free_share(demand: Demand, budget: Budget) -> float:
@@ -127,25 +137,6 @@ def free_share(demand: Demand, budget: Budget) -> float:
     if not budget.overlaps or not demand.weights:
         return 1.0
     return max(0.0, 1 - demand.seconds * budget.rate / demand.weights)
-
-
-def spread(groups: Sequence[int], allowed: int) -> tuple[bool, ...]:
-    """Which groups to keep within `allowed` bytes: as many as fit, evenly over the order of execution."""
-    total, credit, used = sum(groups), 0.0, 0
-    if total <= allowed:
-        return (True,) * len(groups)
-    kept = [False] * len(groups)
-    for place, nbytes in enumerate(groups):
-        credit += nbytes * allowed / total
-        if credit >= nbytes:
-            kept[place] = True
-            credit -= nbytes
-            used += nbytes
-    for place, nbytes in enumerate(groups):  # what rounding left over
-        if not kept[place] and used + nbytes <= allowed:
-            kept[place] = True
-            used += nbytes
-    return tuple(kept)
 
 
 def _modes(demand: Demand, budget: Budget, idle: Sequence[Idle]) -> Iterator[Mode]:
@@ -180,7 +171,7 @@ def _seconds(demand: Demand, rows: int, cut: Tile | None, streamed: int, budget:
 
 
 def _whole(demand: Demand, rows: int, cut: Tile | None, budget: Budget) -> Mode | None:
-    activations = _activations(demand, rows, cut)
+    activations = max(_activations(demand, rows, cut), demand.remaking)
     if demand.weights + activations > budget.free:
         return None
     side = None if cut is None else cut.side
@@ -190,7 +181,7 @@ def _whole(demand: Demand, rows: int, cut: Tile | None, budget: Budget) -> Mode 
 
 def _streamed(demand: Demand, rows: int, cut: Tile | None, budget: Budget) -> Mode | None:
     """As many groups resident as fit beside the activations and the window, which large groups may make too large."""
-    activations = _activations(demand, rows, cut)
+    activations = _activations(demand, rows, cut) + demand.remaking
     best: Mode | None = None
     for slots in (SLOTS, 1):
         for window in sorted(set(demand.groups), reverse=True)[:WINDOWS]:
@@ -198,15 +189,44 @@ def _streamed(demand: Demand, rows: int, cut: Tile | None, budget: Budget) -> Mo
             allowed = budget.free - activations - demand.fixed - slots * window - large
             if allowed < 0:
                 continue
-            others = iter(spread([nbytes for nbytes in demand.groups if nbytes <= window], allowed))
-            resident = tuple(nbytes > window or next(others) for nbytes in demand.groups)
-            kept = sum(nbytes for nbytes, stays in zip(demand.groups, resident, strict=True) if stays)
-            ahead = replace(budget, overlaps=budget.overlaps and slots > 1)
-            seconds = _seconds(demand, rows, cut, sum(demand.groups) - kept, ahead)
-            if best is None or seconds < best.seconds:
-                side = None if cut is None else cut.side
-                weights = demand.fixed + kept
-                best = Mode((), rows, side, resident, weights, slots * window, activations, seconds=seconds)
+            for resident in _residents(demand, window, allowed):
+                kept = sum(nbytes for nbytes, stays in zip(demand.groups, resident, strict=True) if stays)
+                ahead = replace(budget, overlaps=budget.overlaps and slots > 1)
+                seconds = _seconds(demand, rows, cut, sum(demand.groups) - kept, ahead)
+                if best is not None and seconds >= best.seconds:
+                    continue
+                if ahead.overlaps and demand.seconds and not demand.once:
+                    seconds = _paced(demand, rows, cut, resident, budget.rate, seconds)
+                if best is None or seconds < best.seconds:
+                    side = None if cut is None else cut.side
+                    weights = demand.fixed + kept
+                    best = Mode((), rows, side, resident, weights, slots * window, activations, seconds=seconds)
         if best is not None:
             return best
     return None
+
+
+def _residents(demand: Demand, window: int, allowed: int) -> Iterator[tuple[bool, ...]]:
+    """Ways to keep `allowed` bytes of the groups that fit into a window: by bytes, by computing, and in between."""
+    small = [nbytes <= window for nbytes in demand.groups]
+    sizes = [nbytes for nbytes, fits in zip(demand.groups, small, strict=True) if fits]
+    shares = [share for share, fits in zip(demand.shares, small, strict=False) if fits]
+    ways = [()] if not sum(shares) else [_mixed(sizes, shares, part) for part in (1.0, 0.5, 0.0)]
+    for way in dict.fromkeys(ways):
+        others = iter(spread(sizes, allowed, way))
+        yield tuple(not fits or next(others) for fits in small)
+
+
+def _mixed(sizes: Sequence[int], shares: Sequence[float], part: float) -> tuple[float, ...]:
+    bytes_in_all, computing = sum(sizes), sum(shares)
+    pairs = zip(sizes, shares, strict=True)
+    return tuple(part * share / computing + (1 - part) * nbytes / bytes_in_all for nbytes, share in pairs)
+
+
+def _paced(demand: Demand, rows: int, cut: Tile | None, resident: tuple[bool, ...], rate: float, ideal: float) -> float:
+    """Seconds with what has to be waited for because groups are uneven; never less than the `ideal` ones."""
+    calls = -(-demand.rows // rows)
+    computing = demand.seconds / calls * (1 + SPLIT_COST * (calls - 1)) * (1.0 if cut is None else cut.work)
+    shares = demand.shares or tuple(nbytes / sum(demand.groups) for nbytes in demand.groups)
+    seconds = [share * computing for share in shares]
+    return max(ideal, calls * pace(demand.groups, seconds, resident, SLOTS, rate))

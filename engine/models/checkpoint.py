@@ -13,8 +13,8 @@ from engine.memory.handle import ModelHandle
 from engine.models.detect import UNET, VAE, ArchitectureError, Detection, detect, wrong_kind
 from engine.models.diffusers_names import is_vae
 from engine.models.families import FAMILIES, SD1, Family, Prediction
-from engine.models.nets.unet import UNet
-from engine.models.parts import TowerSource, compute_dtype, original_unet, text_encoder_of, towers_of, unet_of, vae_of
+from engine.models.nets.denoising import DenoisingNet
+from engine.models.parts import TowerSource, original_unet, text_encoder_of, towers_of, unet_of, vae_of
 from engine.models.text.encoder import Embeddings, TextEncoder
 from engine.models.text.tokenizer import ClipTokenizer
 from engine.models.vae import Vae
@@ -37,11 +37,12 @@ class Checkpoint:
     Latents have `latent_channels` channels and cells of `downscale` pixels, and are multiplied by `scale_factor` for
     the UNet, which predicts `prediction`. With `zero_terminal` its noise levels end in nothing but noise. `statistics`
     are mean and deviation of the embeddings of pictures that unCLIP was trained on, where the file has them, and
-    `latent_statistics` those of each channel of latents, which an EDM net sees at mean 0 and deviation 1.
+    `latent_statistics` those of each channel of latents, which an EDM net sees at mean 0 and deviation 1. `names` are
+    those of the classes that a class-conditional net knows.
     """
 
     detection: Detection
-    unet: ModelHandle[UNet]
+    unet: ModelHandle[DenoisingNet]
     prediction: Prediction
     latent_channels: int
     scale_factor: float
@@ -52,13 +53,15 @@ class Checkpoint:
     zero_terminal: bool = False
     statistics: tuple[Tensor, Tensor] | None = None
     latent_statistics: tuple[Tensor, Tensor] | None = None
+    names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Source:
     """The tensors of a checkpoint by part, wherever they come from, and what is said about it besides.
 
-    `detection` tells the family; `prediction` and `scale_factor` override it.
+    `detection` tells the family; `prediction` and `scale_factor` override it. The UNet's weights are to lie in the type
+    `stored` (None: as the run says).
     """
 
     where: str
@@ -71,6 +74,7 @@ class Source:
     scale_factor: float | None = None
     statistics: tuple[Tensor, Tensor] | None = None
     latent_statistics: tuple[Tensor, Tensor] | None = None
+    stored: torch.dtype | None = None
     tokenizer: ClipTokenizer | None = None
     zero_terminal: bool = False
 
@@ -91,8 +95,8 @@ def load_checkpoint(
 ) -> Checkpoint:
     """Load a single-file checkpoint. EMA weights, schedule buffers and position ids in it are ignored.
 
-    The UNet computes in `dtype`, which is float32 on the CPU and float16 elsewhere if None, as the autoencoder does;
-    the text encoder computes in float32. `family` and `prediction` override what is detected. Raises
+    The UNet computes in `dtype`; if that is None, it computes as the run says, as the other parts do (see
+    `memory.precision`). `family` and `prediction` override what is detected. Raises
     `ArchitectureError` for a file of another kind or family, and what `open_weights` raises for a damaged one.
     """
     weights = open_weights(path)
@@ -138,8 +142,9 @@ def loaded(
 ) -> Checkpoint:
     """The checkpoint whose tensors are in `source`, see `load_checkpoint`."""
     where, family = source.where, FAMILIES[source.detection.family]
-    vae = vae_of(source.vae, device, where) if source.vae else None
-    unet = unet_of(source.unet, dtype or compute_dtype(device), where)
+    vae = vae_of(source.vae, device, where, overflows=family.vae_overflows) if source.vae else None
+    storage, overflows = source.stored, family.attention_overflows
+    unet = unet_of(source.unet, device, where, dtype, storage=storage, overflows=overflows)
     return Checkpoint(
         source.detection,
         ModelHandle(unet, device),
@@ -163,7 +168,14 @@ def load_unet(
 
     Its weights are rounded to `stored` first, if that is given. Raises what `load_checkpoint` raises.
     """
-    weights = open_weights(path)
+    return unet_in(open_weights(path), device, dtype=dtype, stored=stored)
+
+
+def unet_in(
+    weights: Weights, device: torch.device, *, dtype: torch.dtype | None = None, stored: torch.dtype | None = None
+) -> Checkpoint:
+    """The UNet in `weights`, see `load_unet`."""
+    path = weights.path
     prefix = UNET if any(name.startswith(UNET) for name in weights) else ""
     part = original_unet(weights.part(prefix))
     shapes = {f"{UNET}{name}": tuple(tensor.shape) for name, tensor in part.items()}
@@ -171,11 +183,10 @@ def load_unet(
     detection = detect(weights.shapes if whole else shapes)
     if detection.kind != "checkpoint" or detection.family not in FAMILIES or not FAMILIES[detection.family].supported:
         raise wrong_kind(path, detection, "a UNet of a Stable Diffusion family")
-    if stored is not None:
-        part = {name: tensor.to(stored) if tensor.ndim > 1 else tensor for name, tensor in part.items()}
     part = {name: tensor for name, tensor in part.items() if name not in _MARKERS}
+    statistics = latent_statistics(weights)
     source = Source(
-        path.name, detection, part, {}, markers=markers_in(weights), latent_statistics=latent_statistics(weights)
+        path.name, detection, part, {}, markers=markers_in(weights), latent_statistics=statistics, stored=stored
     )
     return loaded(source, device, dtype=dtype)
 

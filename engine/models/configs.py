@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engine.models.detect import UNET, VAE, ArchitectureError, Shapes
+from engine.models.detect import TIME_LAYERS, UNET, VAE, ArchitectureError, Shapes
 from engine.models.nets.autoencoder import AutoencoderConfig
 from engine.models.nets.unet import UNetConfig
 
@@ -18,7 +18,7 @@ def unet_config(shapes: Shapes, prefix: str = UNET, *, where: str = "") -> UNetC
     (the x4 upscaler) 8 again. Raises `ArchitectureError` naming the tensor that is missing.
     """
     own = {name.removeprefix(prefix): shape for name, shape in shapes.items() if name.startswith(prefix)}
-    width, in_channels = _shape(own, "input_blocks.0.0.weight", where)[:2]
+    width, in_channels = shape(own, "input_blocks.0.0.weight", where)[:2]
     levels = _levels(own, where)
     blocks = {len(level) for level in levels}
     if len(blocks) != 1 or 0 in blocks:
@@ -32,9 +32,9 @@ def unet_config(shapes: Shapes, prefix: str = UNET, *, where: str = "") -> UNetC
     cross_only = tuple(_cross_only(own, level[0]) for level in levels)
     return UNetConfig(
         in_channels=in_channels,
-        out_channels=_shape(own, "out.2.weight", where)[0],
+        out_channels=shape(own, "out.2.weight", where)[0],
         model_channels=width,
-        channel_mult=tuple(_shape(own, f"{level[0]}.0.in_layers.2.weight", where)[0] // width for level in levels),
+        channel_mult=tuple(shape(own, f"{level[0]}.0.in_layers.2.weight", where)[0] // width for level in levels),
         num_res_blocks=len(levels[0]),
         transformer_depth=tuple(_depth(own, level[0]) for level in levels),
         middle_depth=_depth(own, "middle_block"),
@@ -46,22 +46,26 @@ def unet_config(shapes: Shapes, prefix: str = UNET, *, where: str = "") -> UNetC
         classes=table[0] if table else None,
         guidance_channels=guidance[1] if guidance else None,
         cross_only=cross_only if any(cross_only) else (),
+        video=any(TIME_LAYERS in name for name in own),
     )
 
 
 def autoencoder_config(shapes: Shapes, prefix: str = VAE, *, where: str = "") -> AutoencoderConfig:
     """The shape of a KL autoencoder. Raises `ArchitectureError` naming the tensor that is missing."""
     own = {name.removeprefix(prefix): shape for name, shape in shapes.items() if name.startswith(prefix)}
-    channels, in_channels = _shape(own, "encoder.conv_in.weight", where)[:2]
-    levels = _count(own, "encoder.down.{}.block.0.conv1.weight")
+    channels, in_channels = shape(own, "encoder.conv_in.weight", where)[:2]
+    levels = count(own, "encoder.down.{}.block.0.conv1.weight")
     widths = [own[f"encoder.down.{level}.block.0.conv1.weight"][0] for level in range(levels)]
     return AutoencoderConfig(
         in_channels=in_channels,
-        out_channels=_shape(own, "decoder.conv_out.weight", where)[0],
+        out_channels=shape(own, "decoder.conv_out.weight", where)[0],
         channels=channels,
         channel_mult=tuple(width // channels for width in widths),
-        num_res_blocks=_count(own, "encoder.down.0.block.{}.conv1.weight"),
-        latent_channels=_shape(own, "decoder.conv_in.weight", where)[1],
+        num_res_blocks=count(own, "encoder.down.0.block.{}.conv1.weight"),
+        latent_channels=shape(own, "decoder.conv_in.weight", where)[1],
+        quant="quant_conv.weight" in own,
+        post_quant="post_quant_conv.weight" in own,
+        video=any(TIME_LAYERS in name for name in own),
     )
 
 
@@ -73,7 +77,7 @@ def _levels(own: Shapes, where: str) -> list[list[str]]:
         if f"{block}.0.op.weight" in own:
             levels.append([])
         else:
-            _shape(own, f"{block}.0.in_layers.2.weight", where)
+            shape(own, f"{block}.0.in_layers.2.weight", where)
             levels[-1].append(block)
     return levels
 
@@ -83,7 +87,7 @@ def _count_blocks(own: Shapes) -> int:
 
 
 def _depth(own: Shapes, block: str) -> int:
-    return _count(own, block + ".1.transformer_blocks.{}.norm1.weight")
+    return count(own, block + ".1.transformer_blocks.{}.norm1.weight")
 
 
 def _cross_only(own: Shapes, block: str) -> bool:
@@ -92,14 +96,14 @@ def _cross_only(own: Shapes, block: str) -> bool:
     return keys is not None and keys[1] != keys[0]
 
 
-def _count(shapes: Shapes, pattern: str) -> int:
+def count(shapes: Shapes, pattern: str) -> int:
     number = 0
     while pattern.format(number) in shapes:
         number += 1
     return number
 
 
-def _shape(shapes: Shapes, name: str, where: str) -> tuple[int, ...]:
+def shape(shapes: Shapes, name: str, where: str) -> tuple[int, ...]:
     if name not in shapes:
         raise ArchitectureError(
             "a tensor is missing", where=where, expected=name, hint="Is the file whole, and of this kind?"

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from engine.memory.handle import ModelHandle
+from engine.memory.work import Given, Work, in_one_piece
 from engine.models.assembly import fill
 from engine.models.detect import ArchitectureError, Shapes, detect, wrong_kind
 from engine.models.nets.dpt import DptConfig, DptHybrid
@@ -42,9 +43,14 @@ class DepthEstimator:
         """
         size = size_for(pictures.shape[1], pictures.shape[2])
         x = F.interpolate(pictures[..., :3].movedim(-1, 1).float(), size=size, mode="bicubic").clamp(0, 1) * 2 - 1
-        with self.net.lease() as net:
-            parts = [net(row[None].to(self.net.device, self.net.dtype)) for row in x]
-        return torch.cat(parts).float().cpu()
+
+        def estimated(net: DptHybrid, _given: Given) -> Tensor:
+            return torch.cat([net(row[None].to(self.net.device, self.net.dtype)).float().cpu() for row in x])
+
+        def work() -> Work:
+            return in_one_piece("depth", lambda net, row: net(row), x[:1].to(self.net.dtype), once=True)
+
+        return self.net.run(work, estimated)
 
 
 def size_for(height: int, width: int) -> tuple[int, int]:

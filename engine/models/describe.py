@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 from engine.models.detect import CLIP, UNET, VAE, Detection, Shapes
 from engine.models.families import DEPTH, FAMILIES, TAIYI, UNCLIP
+from engine.models.transformer_families import PROMPT_TOKENS, UVIT_WORDS
 
 _CONTEXTS = {768: "SD 1.x", 1024: "SD 2.x", 1280: "the SDXL refiner", 2048: "SDXL", 4096: "a family with a T5 encoder"}
 _TEXT_TOWERS = {768: "CLIP ViT-L (SD 1.x, SDXL's first)", 1024: "OpenCLIP ViT-H (SD 2.x)", 1280: "OpenCLIP bigG (SDXL)"}
@@ -59,6 +60,12 @@ _POSITIONS = ("position_embedding.weight", "positional_embedding")
 def _missing(detection: Detection, shapes: Shapes) -> Iterator[str]:
     if detection.kind == "checkpoint" and detection.family in FAMILIES:
         yield from _of_checkpoint(detection.family, shapes)
+    elif detection.kind == "transformer":
+        if detection.family in PROMPT_TOKENS:
+            yield "text encoder: load a T5 with CLIPLoader, type pixart"
+        elif detection.family == UVIT_WORDS:
+            yield "text encoder: load CLIP ViT-L with CLIPLoader"
+        yield f"autoencoder: load one with {_PICTURES}"
     elif detection.kind == "unet":
         yield f"text encoder: load one with {_PROMPT}"
         yield f"autoencoder: load one with {_PICTURES}"

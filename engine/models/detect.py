@@ -13,10 +13,12 @@ from typing import ClassVar, NamedTuple, TypeAlias
 
 from engine.foundation.errors import EaselError
 from engine.models.families import FAMILIES, USUAL, Family
+from engine.models.transformer_families import TRANSFORMERS, family_differences, transformer_facts
 
 Shapes: TypeAlias = Mapping[str, tuple[int, ...]]
 
 UNET, VAE, CLIP = "model.diffusion_model.", "first_stage_model.", "cond_stage_model.transformer."
+TIME_LAYERS = ".time_stack."
 UNKNOWN = "unknown"
 
 
@@ -47,6 +49,9 @@ def detect(shapes: Shapes) -> Detection:
             return Detection(kind, family, (f"it has a tensor {found}",))
     if f"{UNET}input_blocks.0.0.weight" in shapes:
         return _checkpoint(shapes)
+    transformer = _transformer(shapes)
+    if transformer is not None:
+        return transformer
     for kind, family, marker in _PARTS:
         found = next((name for name in shapes if marker in name), None)
         if found is not None:
@@ -86,12 +91,15 @@ _ADD_ONS = (
     ("controlnet", "ControlNet (diffusers names)", "controlnet_cond_embedding."),
     ("ip_adapter", "IP-Adapter", "ip_adapter."),
     ("gligen", "GLIGEN", "position_net."),
+    ("cascade_stage", "stage of a pixel cascade", "encoder_pooling.1."),
+    ("cascade_stage", "stage of a pixel cascade (diffusers names)", "add_embedding.pool."),
+    ("safety_checker", "safety checker", "special_care_embeds"),
 )
 _PARTS = (
     ("vae", "KL autoencoder", "decoder.mid.block_1.conv1.weight"),
-    ("vae", "KL autoencoder (diffusers names)", "decoder.mid_block.resnets.0.conv1.weight"),
+    ("vae", "KL autoencoder (diffusers names)", "decoder.mid_block.resnets.0."),
     ("unet", "UNet", "input_blocks.0.0.weight"),
-    ("unet", "UNet (diffusers names)", "down_blocks.0.resnets.0.conv1.weight"),
+    ("unet", "UNet (diffusers names)", "down_blocks.0.resnets.0."),
     ("unet", "SD 3", "joint_blocks.0."),
     ("unet", "Flux", "double_blocks.0."),
     ("controlnet", "T2I-Adapter", "body.0.block1."),
@@ -116,6 +124,7 @@ _FOLDERS = {
     "lora": "loras",
     "controlnet": "controlnet",
     "unet": "diffusion_models",
+    "transformer": "diffusion_models",
     "embedding": "embeddings",
     "hypernetwork": "hypernetworks",
     "gligen": "gligen",
@@ -125,6 +134,8 @@ _FOLDERS = {
     "tiny_autoencoder": "vae_approx",
     "clip_vision": "clip_vision",
     "text_encoder": "text_encoders",
+    "cascade_stage": "diffusion_models",
+    "safety_checker": "classifiers",
 }
 
 
@@ -169,6 +180,18 @@ def _checkpoint(shapes: Shapes) -> Detection:
     return Detection("checkpoint", nearest, evidence)
 
 
+def _transformer(shapes: Shapes) -> Detection | None:
+    """A transformer net, with the prefix of checkpoints or without."""
+    facts = transformer_facts({name.removeprefix(UNET): shape for name, shape in shapes.items()})
+    if facts is None:
+        return None
+    differences = {name: family_differences(facts, family) for name, family in TRANSFORMERS.items()}
+    nearest = min(differences, key=lambda name: len(differences[name]))
+    if differences[nearest]:
+        return Detection("transformer", UNKNOWN, tuple(differences[nearest]), nearest)
+    return Detection("transformer", nearest, tuple(f"{fact}: {found.value}" for fact, found in facts.items()))
+
+
 class _Fact(NamedTuple):
     """A fact about a checkpoint, and the tensor that says so (none where it is the lack of one)."""
 
@@ -186,7 +209,7 @@ def _facts(shapes: Shapes) -> dict[str, _Fact]:
         "levels": _Fact(str(1 + sum(name.endswith(".0.op.weight") and name.startswith(UNET) for name in shapes))),
         "finest level": _finest(shapes),
         "guidance embedding": _found(shapes, "yes", "cond_proj.weight", otherwise="no"),
-        "time layers": _found(shapes, "yes", ".time_stack.", otherwise="no"),
+        "time layers": _found(shapes, "yes", TIME_LAYERS, otherwise="no"),
         "text encoder": _text_encoder(shapes),
     }
 
@@ -261,8 +284,8 @@ def wrong_kind(path: Path, detection: Detection, expected: str) -> ArchitectureE
     """The error for a file that is something else than `expected`: what it is, why, and where it belongs."""
     evidence = "; ".join(detection.evidence)
     got, hint = f"{_article(detection.family)} ({evidence})", ""
-    if detection.kind == "checkpoint" and detection.nearest:
-        got = "a checkpoint of an unknown family"
+    if detection.nearest:
+        got = f"a {detection.kind} of an unknown family"
         hint = f"The nearest family is {detection.nearest}, but: {evidence}."
     elif detection.kind == "checkpoint":
         got = f"a checkpoint of {detection.family} ({evidence})"

@@ -32,7 +32,15 @@ _UNET_ENDS = {
     "conv_norm_out": "out.0",
     "conv_out": "out.2",
 }
+_OVER_TIME = {  # of videos' nets, wherever they stand in a name
+    ".spatial_res_block.": ".",
+    **{f".temporal_res_block.{old}.": f".time_stack.{new}." for old, new in _UNET_RESNET.items()},
+    ".temporal_transformer_blocks.": ".time_stack.",
+    ".time_pos_embed.linear_1.": ".time_pos_embed.0.",
+    ".time_pos_embed.linear_2.": ".time_pos_embed.2.",
+}
 _VAE_ENDS = {
+    "decoder.time_conv_out": "decoder.conv_out.time_mix_conv",
     "quant_conv": "quant_conv",
     "post_quant_conv": "post_quant_conv",
     **{f"{half}.conv_{end}": f"{half}.conv_{end}" for half in ("encoder", "decoder") for end in ("in", "out")},
@@ -62,7 +70,7 @@ def unet_names(names: Iterable[str]) -> dict[str, str]:
             table[f"up_blocks.{level}.attentions.{block}"] = f"output_blocks.{number}.1"
             number += 1
         table[f"up_blocks.{level}.upsamplers.0.conv"] = f"output_blocks.{number - 1}.{2 if attends else 1}.conv"
-    return {name: _renamed(name, table, _UNET_RESNET) for name in names}
+    return {name: _renamed(_replaced(name, _OVER_TIME), table, _UNET_RESNET) for name in names}
 
 
 def vae_names(names: Iterable[str]) -> dict[str, str]:
@@ -76,17 +84,18 @@ def vae_names(names: Iterable[str]) -> dict[str, str]:
         own = len(up) - 1 - level
         table |= {f"decoder.up_blocks.{level}.resnets.{i}": f"decoder.up.{own}.block.{i}" for i in range(count)}
         table[f"decoder.up_blocks.{level}.upsamplers.0"] = f"decoder.up.{own}.upsample"
-    return {name: _renamed(name, table, {"conv_shortcut": "nin_shortcut"}) for name in names}
+    inner = _OVER_TIME | {".time_mixer.": "."}
+    return {name: _renamed(_replaced(name, inner), table, {"conv_shortcut": "nin_shortcut"}) for name in names}
 
 
 def is_unet(names: Iterable[str]) -> bool:
     """Whether names are those of a UNet in diffusers' form."""
-    return "down_blocks.0.resnets.0.conv1.weight" in set(names)
+    return any(name.startswith("down_blocks.0.resnets.0.") for name in names)
 
 
 def is_vae(names: Iterable[str]) -> bool:
     """Whether names are those of an autoencoder in diffusers' form."""
-    return "decoder.mid_block.resnets.0.conv1.weight" in set(names)
+    return any(name.startswith("decoder.mid_block.resnets.0.") for name in names)
 
 
 def _places(names: Iterable[str], start: str) -> dict[int, int]:
@@ -97,6 +106,12 @@ def _places(names: Iterable[str], start: str) -> dict[int, int]:
         if name.startswith(start) and len(parts) > 2 and parts[1] == "resnets" and parts[0].isdecimal():
             found[int(parts[0])] = max(found.get(int(parts[0]), 0), int(parts[2]) + 1)
     return found
+
+
+def _replaced(name: str, parts: Mapping[str, str]) -> str:
+    for old, new in parts.items():
+        name = name.replace(old, new)
+    return name
 
 
 def _renamed(name: str, blocks: Mapping[str, str], leaves: Mapping[str, str]) -> str:

@@ -1,7 +1,7 @@
 """The checkpoint families: what tells them apart, and what must be known to run them. Free of torch.
 
 Numbers are those of the published configurations: Rombach et al. 2022 (SD 1 and 2, x4), Ramesh et al. 2022 (unCLIP),
-Podell et al. 2023 (SDXL), Brooks et al. 2023 (InstructPix2Pix).
+Podell et al. 2023 (SDXL), Brooks et al. 2023 (InstructPix2Pix), Blattmann et al. 2023 (Stable Video Diffusion).
 """
 
 from __future__ import annotations
@@ -11,8 +11,19 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 Prediction: TypeAlias = Literal["epsilon", "v", "edm"]
-VectorKind: TypeAlias = Literal["none", "sizes", "sizes and score", "noise level", "picture"]
-ChannelsKind: TypeAlias = Literal["none", "inpainting", "edit", "depth", "low resolution"]
+VectorKind: TypeAlias = Literal[
+    "none",
+    "sizes",
+    "sizes and score",
+    "noise level",
+    "picture",
+    "class",
+    "picture size",
+    "small picture's noise",
+    "motion",
+]
+ChannelsKind: TypeAlias = Literal["none", "inpainting", "edit", "depth", "low resolution", "small picture", "still"]
+Curve: TypeAlias = Literal["scaled linear", "linear"]
 
 SD1, SD2, SDXL, REFINER, TAIYI = "SD 1.x", "SD 2.x", "SDXL", "SDXL refiner", "Taiyi"
 UPSCALER, UNCLIP, DEPTH, VIDEO = "SD x4 upscaler", "Stable unCLIP", "SD 2.x depth", "Stable Video Diffusion"
@@ -23,7 +34,9 @@ class Family:
     """One family. `facts` lists every value that a fact of detection may have.
 
     A prediction of None is told from the weights. `vector` and `channels` say what the net takes besides noisy latents
-    and tokens; `betas` are the ends of the noise schedule, `downscale` the pixels of a latent cell along a side.
+    and tokens; `betas` are the ends of the noise schedule, a line of `curve`, `downscale` the pixels of a latent cell
+    along a side. A net that was trained on every noise level of a range instead has its ends in `sigmas` (Karras et al.
+    2022).
     """
 
     name: str
@@ -33,8 +46,20 @@ class Family:
     vector: VectorKind = "none"
     channels: ChannelsKind = "none"
     betas: tuple[float, float] = (0.00085, 0.012)
+    curve: Curve = "scaled linear"
+    sigmas: tuple[float, float] | None = None
     downscale: int = 8
     supported: bool = True
+
+    @property
+    def attention_overflows(self) -> bool:
+        """Whether the products of its UNet's attention leave the range of float16, as Stable Diffusion 2's do."""
+        return self.name in _OF_SD2
+
+    @property
+    def vae_overflows(self) -> bool:
+        """Whether its autoencoder's activations leave the range of float16, as SDXL's do."""
+        return self.vector.startswith("sizes")
 
 
 def _facts(channels: int, projections: str, text: str, **more: str) -> dict[str, tuple[str, ...]]:
@@ -42,6 +67,7 @@ def _facts(channels: int, projections: str, text: str, **more: str) -> dict[str,
     return facts | {name.replace("_", " "): tuple(value.split("|")) for name, value in more.items()}
 
 
+_OF_SD2 = frozenset({SD2, "SD 2.x inpainting", DEPTH, UPSCALER, UNCLIP})
 _OLD, _NEW = "convolutions", "linear"
 _BOTH, _ALONE = "CLIP and OpenCLIP", "OpenCLIP alone"
 _BASE = {"conditioning_vector": "vector", "finest_level": "no attention", "guidance_embedding": "no|yes"}
@@ -97,7 +123,9 @@ FAMILIES: Mapping[str, Family] = {
                 "time layers": ("yes",),
             },
             prediction="v",
-            supported=False,
+            vector="motion",
+            channels="still",
+            sigmas=(0.002, 700.0),
         ),
     )
 }

@@ -20,9 +20,12 @@ from engine.models.text.bert import VOCABULARY, WORDS, read_bert_tokenizer
 from engine.models.text.encoder import Embeddings
 from engine.models.text.tokenizer import ClipTokenizer
 from engine.models.text.tower import CLIP_H, CLIP_L, SDXL_G, SDXL_L, Recipe
+from engine.models.vision.tower import ImageEncoder, image_encoder_of
 from engine.models.weights import open_weights
 
 INDEX = "model_index.json"
+IMAGE_ENCODER = "image_encoder"
+INDEX_SUFFIX = ".index.json"  # of the index of weights that lie in several files
 _STEMS = ("diffusion_pytorch_model", "model", "pytorch_model")
 _VARIANTS = ("", ".fp16", ".bf16", ".non_ema")
 _PREDICTIONS: Mapping[str, Prediction] = {"epsilon": "epsilon", "v_prediction": "v"}
@@ -42,7 +45,7 @@ def load_folder(
     detection = _detected(folder, unet, towers)
     tokenizer, bert = _tokenizer(folder / "tokenizer")
     tower_sources = tuple(_read_as(weights, config, detection.family, bert) for weights, config in towers)
-    config, scheduler = _config(folder / "vae"), _config(folder / "scheduler", "scheduler_config.json")
+    config, scheduler = part_config(folder / "vae"), part_config(folder / "scheduler", "scheduler_config.json")
     edm = str(scheduler.get("_class_name", "")).startswith("EDM")
     source = Source(
         folder.name,
@@ -60,6 +63,12 @@ def load_folder(
     return loaded(source, device, embeddings, dtype)
 
 
+def load_folder_image_encoder(folder: Path, device: torch.device) -> ImageEncoder:
+    """Load the image tower of a folder. Raises `MissingFileError` where there is none, and `ArchitectureError`."""
+    part = folder / IMAGE_ENCODER
+    return image_encoder_of(part_weights(part), device, f"{folder.name}/{IMAGE_ENCODER}", part_config(part))
+
+
 def part_weights(part: Path) -> dict[str, Tensor]:
     """The tensors of one part of a folder. Raises `MissingFileError` where there are none."""
     for variant in _VARIANTS:
@@ -67,7 +76,7 @@ def part_weights(part: Path) -> dict[str, Tensor]:
             for suffix in (".safetensors", ".bin"):
                 index = part / f"{stem}{suffix}.index{variant}.json"
                 if index.is_file():
-                    return _sharded(index)
+                    return sharded(index)
                 path = part / f"{stem}{variant}{suffix}"
                 if path.is_file():
                     return dict(open_weights(path))
@@ -79,7 +88,8 @@ def part_weights(part: Path) -> dict[str, Tensor]:
     )
 
 
-def _sharded(index: Path) -> dict[str, Tensor]:
+def sharded(index: Path) -> dict[str, Tensor]:
+    """The tensors of all files that an index names."""
     names = sorted(set(_json(index).get("weight_map", {}).values()))
     tensors: dict[str, Tensor] = {}
     for name in names:
@@ -90,7 +100,7 @@ def _sharded(index: Path) -> dict[str, Tensor]:
 def _towers(folder: Path) -> list[tuple[dict[str, Tensor], Mapping[str, Any]]]:
     """The text towers that are there, with their configurations."""
     parts = [folder / name for name in ("text_encoder", "text_encoder_2") if (folder / name).is_dir()]
-    return [(part_weights(part), _config(part)) for part in parts]
+    return [(part_weights(part), part_config(part)) for part in parts]
 
 
 def _detected(folder: Path, unet: Mapping[str, Tensor], towers: list[Any]) -> Detection:
@@ -143,7 +153,7 @@ def _latent_statistics(config: Mapping[str, Any]) -> tuple[Tensor, Tensor]:
     return torch.tensor(found[0]).flatten().float(), torch.tensor(found[1]).flatten().float()
 
 
-def _config(part: Path, name: str = "config.json") -> Mapping[str, Any]:
+def part_config(part: Path, name: str = "config.json") -> Mapping[str, Any]:
     """A part's configuration, empty if it has none."""
     return _json(part / name) if (part / name).is_file() else {}
 

@@ -6,26 +6,32 @@ Nets are built without memory and then given the mapped tensors of the file, so 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from engine.memory.handle import ModelHandle
+from engine.memory.precision import PRECISIONS, quantised, stored
 from engine.models.adapters.applying import ChangedWeights
 from engine.models.assembly import fill
 from engine.models.configs import autoencoder_config, unet_config
 from engine.models.detect import CLIP, ArchitectureError
 from engine.models.diffusers_names import is_unet, is_vae, unet_names, vae_names
-from engine.models.nets.autoencoder import Autoencoder
+from engine.models.nets.attention import attend_in
+from engine.models.nets.autoencoder import Autoencoder, Decoder
 from engine.models.nets.unet import UNet
+from engine.models.nets.video_autoencoder import VideoDecoder
+from engine.models.nets.video_unet import VideoUNet
 from engine.models.text.bert import WORDS, load_bert
 from engine.models.text.encoder import Embeddings, TextEncoder
 from engine.models.text.open_clip import text_tower
 from engine.models.text.tokenizer import ClipTokenizer
 from engine.models.text.tower import CLIP_H, CLIP_L, SDXL_G, SDXL_L, Recipe, Tower, load_tower
-from engine.models.vae import Vae
+from engine.models.vae import FRAMES, Vae
 from engine.models.weights import Weights
 
+Net = TypeVar("Net", bound=nn.Module)
 TowerSource = tuple[Mapping[str, Tensor], Recipe]
 
 _ATTENTION_NAMES = {
@@ -42,13 +48,49 @@ _ATTENTION_NAMES = {
 _UNET_NAMES = {f"{start}.cond_proj.weight": "time_cond_proj.weight" for start in ("time_embed", "time_embedding")}
 
 
-def unet_of(weights: Mapping[str, Tensor], dtype: torch.dtype, where: str) -> UNet:
-    """The UNet of `weights` in the original's or diffusers' names, without prefix. Raises `ArchitectureError`."""
+def unet_of(
+    weights: Mapping[str, Tensor],
+    device: torch.device,
+    where: str,
+    dtype: torch.dtype | None = None,
+    *,
+    storage: torch.dtype | None = None,
+    overflows: bool = False,
+) -> UNet:
+    """The UNet of `weights` in the original's or diffusers' names, without prefix, for `device`.
+
+    It computes in `dtype` and its weights lie in `storage`; of what is None the run says it, see `memory.precision`,
+    as it does of attention that `overflows` in half precision. Raises `ArchitectureError`.
+    """
     named = original_unet(weights)
     config = unet_config({name: tuple(tensor.shape) for name, tensor in named.items()}, "", where=where)
     with torch.device("meta"):
-        net = UNet(config)
-    return fill(net, named, dtype, where, exact=True, narrow=True)
+        net = (VideoUNet if config.video else UNet)(config)
+    return in_types(net, named, device, where, dtype, storage=storage, overflows=overflows)
+
+
+def in_types(
+    net: Net,
+    weights: Mapping[str, Tensor],
+    device: torch.device,
+    where: str,
+    dtype: torch.dtype | None = None,
+    *,
+    storage: torch.dtype | None = None,
+    overflows: bool = False,
+) -> Net:
+    """A denoising net, built on the meta device, with all of its `weights`, in the types of a UNet; see `unet_of`."""
+    precisions = PRECISIONS.get()
+    types = precisions.of("unet", device, overflows=overflows)
+    int8 = types.int8 and storage is None and dtype is None
+    narrow = stored(weights, storage or (types.storage if dtype is None else None))
+    fill(net, narrow, dtype or types.compute, where, exact=True, narrow=not int8)
+    if dtype is None:
+        attend_in(net, types.attention)
+    precisions.laid_out(net)
+    if int8:
+        quantised(net, "--int8-unet")
+    return net
 
 
 def original_unet(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -57,19 +99,30 @@ def original_unet(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {names.get(name, name): tensor for name, tensor in weights.items()}
 
 
-def vae_of(weights: Mapping[str, Tensor], device: torch.device, where: str, dtype: torch.dtype | None = None) -> Vae:
+def vae_of(
+    weights: Mapping[str, Tensor],
+    device: torch.device,
+    where: str,
+    dtype: torch.dtype | None = None,
+    *,
+    overflows: bool = False,
+) -> Vae:
     """The autoencoder of `weights` in the original's or diffusers' names, without prefix.
 
-    It computes in `dtype`; if that is None, in float32 on the CPU and elsewhere in float16, as far as that goes.
-    Raises `ArchitectureError`.
+    It computes in `dtype`; if that is None, as the run says, see `memory.precision`, which may have it on another
+    device, too. `overflows` says that float16 is known to be too small for it. Raises `ArchitectureError`.
     """
     names = vae_names(weights) if is_vae(weights) else {}
     named = {_todays_name(names.get(name, name)): tensor for name, tensor in weights.items()}
     config = autoencoder_config({name: tuple(tensor.shape) for name, tensor in named.items()}, "", where=where)
     with torch.device("meta"):
-        net = Autoencoder(config)
-    fill(net, named, dtype or compute_dtype(device), where, narrow=True)
-    return Vae(ModelHandle(net, device), config.downscale, config.latent_channels)
+        net = Autoencoder(config, VideoDecoder if config.video else Decoder)
+    precisions = PRECISIONS.get()
+    device = precisions.vae_place(device)
+    types = precisions.of("vae", device, overflows=overflows)
+    fill(net, stored(named, None if dtype else types.storage), dtype or types.compute, where, narrow=True)
+    precisions.laid_out(net)
+    return Vae(ModelHandle(net, device), config.downscale, config.latent_channels, FRAMES if config.video else 1)
 
 
 def towers_of(weights: Weights) -> tuple[TowerSource, ...]:
@@ -103,12 +156,14 @@ def text_encoder_of(
     tokenizer: ClipTokenizer | None = None,
 ) -> TextEncoder | None:
     """The encoder of one tower, or of two that are read side by side; None without towers."""
+    types = PRECISIONS.get().of("text encoder", device)
     encoder: TextEncoder | None = None
     for weights, recipe in reversed(towers):
+        narrow = stored(weights, types.storage)
         if recipe.name == "bert":
-            net: Tower = load_bert(weights, torch.float32, where)
+            net: Tower = load_bert(narrow, types.compute, where)
         else:
-            net = load_tower(weights, torch.float32, where, recipe.activation)
+            net = load_tower(narrow, types.compute, where, recipe.activation)
         encoder = TextEncoder(
             ModelHandle(net, device),
             tokenizer or ClipTokenizer.load(),
@@ -119,11 +174,6 @@ def text_encoder_of(
             changed=ChangedWeights(tower=("first" if encoder else "second") if len(towers) > 1 else "only"),
         )
     return encoder
-
-
-def compute_dtype(device: torch.device) -> torch.dtype:
-    """Half precision where it is fast; CPUs compute in single precision, whatever type weights are stored in."""
-    return torch.float32 if device.type == "cpu" else torch.float16
 
 
 def _todays_name(name: str) -> str:

@@ -10,7 +10,7 @@ import math
 import mmap
 import struct
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,8 +22,9 @@ from engine.models.adapters.adapter import Stack
 from engine.models.adapters.applying import Steps, changed_weight, steps_of
 from engine.models.detect import CLIP, UNET, VAE
 from engine.models.text.encoder import TextEncoder
-from engine.models.text.open_clip import original_name
+from engine.models.text.open_clip import original_image_name, original_name
 from engine.models.text.tower import PROJECTION
+from engine.models.vision.tower import VIDEO_TOWER, ImageEncoder
 
 _TEXT = "text_model."
 _UNET_NAMES = {"time_cond_proj.weight": "time_embed.cond_proj.weight"}
@@ -89,7 +90,7 @@ def encoder_weights(encoder: TextEncoder) -> Iterator[Named]:
         if encoder.second is not None:
             prefix = _SECOND if number else _FIRST
         named = text_weights(tower.net, tower.adapters, prefix)
-        yield from named if prefix in (CLIP, _FIRST) else _open_clip(tower, prefix)
+        yield from named if prefix in (CLIP, _FIRST) else _open_clip(tower.net, tower.adapters, prefix, _text_name)
 
 
 def text_weights(net: ModelHandle[Any], stack: Stack, prefix: str = "") -> Iterator[Named]:
@@ -100,15 +101,24 @@ def text_weights(net: ModelHandle[Any], stack: Stack, prefix: str = "") -> Itera
         yield Named(prefix + (plain if plain == PROJECTION else _TEXT + plain), ((weight, steps.get(name, ())),))
 
 
-def _open_clip(tower: TextEncoder, prefix: str) -> Iterator[Named]:
+def image_weights(encoder: ImageEncoder, prefix: str = VIDEO_TOWER) -> Iterator[Named]:
+    """An image tower as the checkpoints of Stable Video Diffusion have it."""
+    return _open_clip(encoder.net, (), prefix, original_image_name)
+
+
+def _text_name(name: str) -> str:
+    return original_name(name.removeprefix(_TEXT))
+
+
+def _open_clip(net: ModelHandle[Any], stack: Stack, prefix: str, original: Callable[[str], str]) -> Iterator[Named]:
     """Queries, keys and values lie below each other in one tensor, and the projection is transposed."""
-    steps, joined = steps_of(tower.adapters), dict[str, list[tuple[str, tuple[Tensor, Steps]]]]()
-    for name, weight in tower.net.weights().items():
+    steps, joined = steps_of(stack), dict[str, list[tuple[str, tuple[Tensor, Steps]]]]()
+    for name, weight in net.weights().items():
         part = (name.split(".")[-2], (weight, steps.get(name, ())))
-        joined.setdefault(original_name(name.removeprefix(_TEXT)), []).append(part)
+        joined.setdefault(original(name), []).append(part)
     for name, parts in joined.items():
         ordered = tuple(part for _, part in sorted(parts, key=lambda found: _QKV.get(found[0], 0)))
-        yield Named(prefix + name, ordered, transposed=name == "text_projection")
+        yield Named(prefix + name, ordered, transposed=name in ("text_projection", "proj"))
 
 
 def vae_weights(net: ModelHandle[Any], prefix: str = VAE) -> Iterator[Named]:

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from engine.memory.handle import ModelHandle
+from engine.memory.precision import PRECISIONS
 from engine.models.assembly import fill
 from engine.models.detect import ArchitectureError, Shapes, detect, wrong_kind
 from engine.models.nets.tiny_autoencoder import TinyAutoencoder, TinyConfig, TinyDecoder, TinyEncoder
@@ -33,7 +34,7 @@ _BLOCK = "conv.0.weight"
 
 
 def load_tiny_decoder(path: Path, device: torch.device) -> ModelHandle[TinyDecoder]:
-    """The decoder in a file of either layout, in float32 on the CPU and float16 elsewhere.
+    """The decoder in a file of either layout, in the type of autoencoders.
 
     Raises `ArchitectureError` for a file that holds none, and what `open_weights` raises for a damaged one.
     """
@@ -64,9 +65,12 @@ def load_tiny_vae(encoder: Path | None, decoder: Path | None, scale_factor: floa
 
     A half that is not there is only missed when it is used. Raises what `load_tiny_decoder` raises.
     """
+    device = PRECISIONS.get().vae_place(device)
+    reading = load_tiny_encoder(encoder, device) if encoder else None
+    writing = load_tiny_decoder(decoder, device) if decoder else None
     with contextlib.ExitStack() as stack:
-        first = stack.enter_context(load_tiny_encoder(encoder, device).lease()) if encoder else None
-        second = stack.enter_context(load_tiny_decoder(decoder, device).lease()) if decoder else None
+        first = stack.enter_context(reading.lease()) if reading else None
+        second = stack.enter_context(writing.lease()) if writing else None
     some = first or second
     if some is None:
         raise ArchitectureError("this tiny autoencoder has no file", expected="an encoder, a decoder or both")
@@ -125,5 +129,5 @@ def _shapes(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
 
 
 def _loaded(net: Net, own: Mapping[str, Tensor], device: torch.device, path: Path) -> ModelHandle[Net]:
-    dtype = torch.float32 if device.type == "cpu" else torch.float16
+    dtype = PRECISIONS.get().of("vae", device).compute
     return ModelHandle(fill(net, own, dtype, path.name, exact=True), device)

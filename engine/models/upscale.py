@@ -11,12 +11,14 @@ from torch import Tensor
 
 from engine.foundation.errors import EaselError
 from engine.memory.handle import ModelHandle
+from engine.memory.work import Given, Work
 from engine.tensors.images import resized
 from engine.tensors.tiles import Tiling, Watch, tiled
 from engine.tensors.values import Image
 
 TILE = 512
 SMALLEST_TILE = 64
+SIDES = (512, 256, 128, 64)  # that a plan may cut to
 OVERLAP = 32
 COLOURS = 3
 SHARE = 0.5  # of the free memory that a tile may take
@@ -52,7 +54,8 @@ class UpscaleModel:
         32, and in smaller ones if memory runs out all the same. Alpha is enlarged beside the net. `watch` hears how
         many tiles are done. Raises `UpscaleError` if the result holds values that are no numbers.
         """
-        tile = self.fitting_tile() if tile is None else tile
+        if tile is None:
+            tile = TILE if self.net.planned else self.fitting_tile()
         pictures: list[Tensor] = []
         while len(pictures) < len(images):
             try:
@@ -64,7 +67,10 @@ class UpscaleModel:
         return Image(torch.stack(pictures))
 
     def fitting_tile(self) -> int:
-        """The side of the largest tile, a power of two up to 512, whose activations fit into half the free memory."""
+        """The side of the largest tile, a power of two up to 512, whose activations fit into half the free memory.
+
+        Where memory is planned, the plan says so instead.
+        """
         pixels = free_memory(self.net.device) * SHARE / self.bytes_per_pixel
         side = TILE
         while side > SMALLEST_TILE and side * side > pixels:
@@ -73,15 +79,18 @@ class UpscaleModel:
 
     def _one(self, picture: Tensor, tile: int, place: int, count: int, watch: Watch) -> Tensor:
         colours = picture[None, ..., :COLOURS].movedim(-1, 1)
-        plan = Tiling(tile, min(OVERLAP, tile // 4), factor_out=self.scale)
-        with self.net.lease() as net:
 
-            def enlarged(part: Tensor) -> Tensor:
+        def enlarged(net: Any, given: Given) -> Tensor:
+            side = tile if given.tile is None else given.tile
+            cut = Tiling(side, min(OVERLAP, side // 4), factor_out=self.scale)
+
+            def of_part(part: Tensor) -> Tensor:
                 planes = self._as_the_net_takes(part).to(self.net.device, self.net.dtype)
                 return self._as_it_was(net(planes), part.shape[1]).float().cpu()
 
-            done = tiled(colours, plan, enlarged, lambda now, tiles: watch(place * tiles + now, count * tiles))
-        result = done[0].movedim(0, -1)
+            return tiled(colours, cut, of_part, lambda now, tiles: watch(place * tiles + now, count * tiles))
+
+        result = self.net.run(lambda: self._work(colours, tile), enlarged)[0].movedim(0, -1)
         if not result.isfinite().all():
             raise UpscaleError(
                 "the enlarged picture is not a number",
@@ -93,6 +102,18 @@ class UpscaleModel:
             alpha = resized(picture[None, ..., COLOURS:], result.shape[1], result.shape[0], "bicubic")[0]
             result = torch.cat([result, alpha], dim=-1)
         return result.clamp(0, 1)
+
+    def _work(self, colours: Tensor, tile: int) -> Work:
+        """One tile of `colours` `(1, C, H, W)`, for the planner, and smaller ones."""
+        height, width = colours.shape[-2:]
+
+        def part(side: int) -> tuple[Tensor]:
+            piece = torch.empty(1, colours.shape[1], min(side, height), min(side, width), device="meta")
+            return (self._as_the_net_takes(piece).to(self.net.dtype),)
+
+        sides = [side for side in SIDES if side < min(tile, max(height, width))]
+        tiles = tuple((side, (side / (side - side // 4)) ** 2, part(side)) for side in sides)
+        return Work((colours.shape[1], part(tile)[0].shape), lambda net, planes: net(planes), part(tile), tiles=tiles)
 
     def _as_the_net_takes(self, part: Tensor) -> Tensor:
         """A net for grey pictures gets each channel as a picture, one for colours a grey picture as colours."""

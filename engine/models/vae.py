@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import ClassVar, TypeAlias
 
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from engine.foundation.errors import EaselError
 from engine.memory.handle import ModelHandle
-from engine.memory.room import Given, Work
+from engine.memory.work import Given, Work
 from engine.models.nets.autoencoder import Autoencoder
 from engine.models.nets.tiny_autoencoder import PixelSpace, TinyAutoencoder
 from engine.tensors.tiles import Tiling, tiled
@@ -19,6 +19,7 @@ from engine.tensors.values import Image
 
 TILES = (64, 48, 32, 16, 8)  # cells along a side that pictures may be cut to where they do not fit in one piece
 OVERLAP = 4  # neighbours share a fourth of a side
+FRAMES = 14  # of a video that are decoded together: as the published decoder was trained to do
 TILED_WORK = 16 / 9  # times the work, as each tile brings three fourths of a side
 
 Net: TypeAlias = Autoencoder | TinyAutoencoder | PixelSpace
@@ -32,13 +33,17 @@ class VaeError(EaselError):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Vae:
-    """Encodes and decodes one picture at a time, so that memory does not grow with the batch."""
+    """Encodes and decodes one picture at a time, so that memory does not grow with the batch.
+
+    An autoencoder of videos decodes `together` frames at once, 1 for pictures.
+    """
 
     socket: ClassVar[str] = "VAE"
 
     net: ModelHandle[Autoencoder] | ModelHandle[TinyAutoencoder] | ModelHandle[PixelSpace]
     downscale: int
     latent_channels: int
+    together: int = 1
 
     @property
     def nbytes(self) -> int:
@@ -68,9 +73,10 @@ class Vae:
 
         return self._finite(work, encoded)
 
-    def decode(self, samples: Tensor) -> Image:
-        """Pictures `(B, h * f, w * f, 3)` in 0..1 of latents `(B, C, h, w)`.
+    def decode(self, samples: Tensor, together: int | None = None) -> Image:
+        """Pictures `(B, h * f, w * f, 3)` in 0..1 of latents `(B, C, h, w)`, which for videos are the frames of one.
 
+        `together` frames of a video at the most are decoded at once.
         Raises `VaeError` for another number of channels, and when the picture would hold values that are no numbers.
         """
         if samples.ndim != 4 or samples.shape[1] != self.latent_channels:
@@ -83,13 +89,19 @@ class Vae:
 
         def decoded(net: Net, given: Given) -> Tensor:
             cut = None if given.tile is None else Tiling(given.tile, given.tile // OVERLAP, factor_out=self.downscale)
-            return torch.cat([self._decoded(net, sample[None], cut) for sample in samples])
+            return torch.cat([self._decoded(net, part, cut) for part in parts])
+
+        most = self.together if together is None or self.together == 1 else together
+        parts = samples.tensor_split(max(1, -(-len(samples) // most)))
 
         def work() -> Work:
             def row(height: int, width: int) -> tuple[Tensor]:
-                return (torch.empty(1, self.latent_channels, height, width, dtype=self.net.dtype, device="meta"),)
+                shape = len(parts[0]), self.latent_channels, height, width
+                return (torch.empty(shape, dtype=self.net.dtype, device="meta"),)
 
-            return self._work("decode", lambda net, z: net.decode(z), samples.shape[2], samples.shape[3], row)
+            return self._work(
+                ("decode", len(parts[0])), lambda net, z: net.decode(z), samples.shape[2], samples.shape[3], row
+            )
 
         pixels = self._finite(work, decoded, sound=bool(samples.isfinite().all())).movedim(1, -1)
         if not pixels.isfinite().all():
@@ -119,14 +131,14 @@ class Vae:
         return tiled(planes, cut, lambda part: net.encode(self._placed(part) * 2 - 1)[0].float().cpu())
 
     def _decoded(self, net: Net, sample: Tensor, cut: Tiling | None) -> Tensor:
-        """The picture of one latent, whole or in tiles that are put together on the CPU."""
+        """The pictures of latents that belong together, whole or in tiles that are put together on the CPU."""
         if cut is None:
             return net.decode(self._placed(sample)).float().cpu()
         return tiled(sample, cut, lambda part: net.decode(self._placed(part)).float().cpu())
 
     def _work(
         self,
-        name: str,
+        name: Hashable,
         compute: Callable[..., Tensor],
         rows: int,
         columns: int,

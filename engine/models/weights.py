@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextvars import ContextVar
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
+import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
@@ -15,6 +17,17 @@ from engine.models.pickles import DAMAGED, CorruptFileError, UnsafePickleError, 
 from engine.store.safetensors_header import TensorInfo, read_header
 
 __all__ = ["CorruptFileError", "UnsafePickleError", "Weights", "WeightsError", "open_weights"]
+
+StandIn: TypeAlias = Callable[[tuple[int, ...], torch.dtype], Tensor]
+STAND_IN: ContextVar[StandIn | None] = ContextVar("stand_in", default=None)
+"""Makes what is given in place of large tensors, which are not read then; None: nothing does."""
+
+SMALL = 64 * 2**10  # bytes: tensors up to here are read nevertheless; numbers that say what a file is are among them
+_TYPES = {
+    "F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "I64": torch.int64,
+    "I32": torch.int32, "I16": torch.int16, "I8": torch.int8, "U8": torch.uint8, "BOOL": torch.bool,
+    "F8_E4M3": torch.float8_e4m3fn, "F8_E5M2": torch.float8_e5m2,
+}  # fmt: skip
 
 
 class Weights(Mapping[str, Tensor]):
@@ -36,6 +49,9 @@ class Weights(Mapping[str, Tensor]):
     def __getitem__(self, name: str) -> Tensor:
         if name not in self.tensors:
             raise KeyError(name)
+        info, stand_in = self.tensors[name], STAND_IN.get()
+        if stand_in is not None and info.nbytes > SMALL and info.dtype in _TYPES:
+            return stand_in(info.shape, _TYPES[info.dtype])
         return self._read(name)
 
     def __iter__(self) -> Iterator[str]:

@@ -11,10 +11,10 @@ import asyncio
 import inspect
 import logging
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, TypeAlias
 
 from engine.foundation.errors import EaselError
 from engine.graph.bind_node import bind_node
@@ -34,6 +34,7 @@ from engine.runtime.result_cache import Result, ResultCache, Values
 from engine.runtime.step import Computed, Failed, Outcome, calls_for, compute, gathered
 from engine.store.artifacts import Artifact
 
+Foresight: TypeAlias = Callable[[], Iterable[object]]
 CANCEL_POLL_SECONDS = 0.05
 _log = logging.getLogger(__name__)
 
@@ -84,9 +85,15 @@ def run(
     cache: ResultCache,
     sink: EventSink = lambda _event: None,
     cancel: CancelToken | None = None,
+    foresee: Callable[[Foresight], None] = lambda _upcoming: None,
 ) -> RunResult:
-    """Run `graph` for its targets. Results that are in `cache` are used, new ones are put there."""
-    return asyncio.run(_Run(graph, definitions, services, cache, sink, cancel or CancelToken()).run())
+    """Run `graph` for its targets. Results that are in `cache` are used, new ones are put there.
+
+    `foresee` is handed what tells, at any time during the run, which values the nodes that are yet to run will take.
+    """
+    working = _Run(graph, definitions, services, cache, sink, cancel or CancelToken())
+    foresee(working.upcoming)
+    return asyncio.run(working.run())
 
 
 @dataclass(slots=True)
@@ -155,6 +162,13 @@ class _Run:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
         return RunResult(self._artifacts, error, cancelled)
+
+    def upcoming(self) -> Iterator[object]:
+        """The values that are there for nodes that run now or later, in the order in which they are to run."""
+        for node_id in sorted(self._pending.keys() - self._results.keys(), key=self._place.__getitem__):
+            for link in self._nodes[node_id].links.values():
+                if link.source in self._results:
+                    yield from self._results[link.source].outputs[link.output]
 
     async def _work(self) -> None:
         while self._ready or self._tasks:

@@ -17,7 +17,14 @@ from engine.store.confine import resolve
 from engine.store.durable import sync_folder
 from engine.store.journal import SaveJournal, last_number
 
-MEDIA_TYPES = {".png": "image/png", ".jpg": "image/jpeg", ".webp": "image/webp", ".latent": "application/octet-stream"}
+MEDIA_TYPES = {
+    ".png": "image/png",
+    ".jpg": "image/jpeg",
+    ".webp": "image/webp",
+    ".mp4": "video/mp4",
+    ".webm": "video/webm",
+    ".latent": "application/octet-stream",
+}
 
 
 class StoreError(EaselError):

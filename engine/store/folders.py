@@ -15,6 +15,7 @@ from engine.foundation.settings import Settings
 from engine.store.confine import LongNameError, annotation, resolve
 
 WEIGHTS = frozenset({".safetensors", ".sft", ".ckpt", ".pt", ".pth", ".bin"})
+VIDEOS = frozenset({".mp4", ".m4v", ".mov", ".webm", ".mkv", ".avi", ".ogv"})
 PICTURES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tiff"})
 KINDS: Mapping[str, tuple[str, ...]] = {
     **{
@@ -48,7 +49,7 @@ KINDS: Mapping[str, tuple[str, ...]] = {
     "unet": ("diffusion_models", "unet"),
 }
 WHOLE, INDEX = "diffusers", "model_index.json"  # a kind whose models are folders, and the file that each one has
-PLACES = frozenset({"input", "latents", "output", "temp"})
+PLACES = frozenset({"input", "latents", "videos", "output", "temp"})
 _SUFFIXES: Mapping[str, frozenset[str]] = {
     "configs": frozenset({".yaml", ".yml", ".json"}),
     "input": PICTURES,
@@ -56,6 +57,7 @@ _SUFFIXES: Mapping[str, frozenset[str]] = {
     "temp": PICTURES,
     "latents": frozenset({".latent"}),
     "statistics": frozenset({".npz"}),
+    "videos": VIDEOS,
 }
 _A1111_KINDS = {"VAE": "vae", "Lora": "loras", "ESRGAN": "upscale_models", "ControlNet": "controlnet"}
 
@@ -85,7 +87,7 @@ class Offered(tuple[str, ...]):
 
 @dataclass(frozen=True, slots=True)
 class Folders:
-    """Roots by folder kind; the kinds `input` (pictures), `latents`, `output` and `temp` are no model folders."""
+    """Roots by folder kind; `input` (pictures), `latents`, `videos`, `output` and `temp` are no model folders."""
 
     roots: Mapping[str, tuple[Path, ...]]
 
@@ -154,6 +156,7 @@ def folders(settings: Settings) -> Folders:
     places = {
         "input": settings.input,
         "latents": settings.input,
+        "videos": settings.input,
         "output": settings.output,
         "temp": settings.temp,
     }

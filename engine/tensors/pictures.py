@@ -43,23 +43,23 @@ def load_channel(path: Path, channel: str) -> Mask:
 
 def png(picture: Tensor, texts: Mapping[str, str]) -> bytes:
     """A PNG file of `picture` `(H, W, 3 or 4)` in 0..1, values beyond that cut off."""
-    return encode_png(_to_bytes(picture), texts)
+    return encode_png(to_bytes(picture), texts)
 
 
 def animated_png(frames: Tensor, texts: Mapping[str, str], fps: float, compress_level: int) -> bytes:
     """An animated PNG file of `frames` `(B, H, W, 3 or 4)` in 0..1."""
-    return encode_animated_png([_to_bytes(frame) for frame in frames], texts, fps, compress_level)
+    return encode_animated_png([to_bytes(frame) for frame in frames], texts, fps, compress_level)
 
 
 def animated_webp(
     frames: Tensor, texts: Mapping[str, str], fps: float, *, lossless: bool, quality: int, method: int
 ) -> bytes:
     """A WebP animation of `frames` `(B, H, W, 3 or 4)` in 0..1."""
-    pictures = [_to_bytes(frame) for frame in frames]
+    pictures = [to_bytes(frame) for frame in frames]
     return encode_animated_webp(pictures, texts, fps, lossless=lossless, quality=quality, method=method)
 
 
-def _to_bytes(picture: Tensor) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+def to_bytes(picture: Tensor) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
     # truncation, not rounding, as the community's saver does: the same workflow gives the same bytes
     return np.asarray((picture.float().cpu() * 255.0).clamp(0, 255).numpy().astype(np.uint8))
 

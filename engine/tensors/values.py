@@ -35,6 +35,46 @@ class Latent:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Pixels:
+    """Pictures as nets on pixels see them: `samples` `(B, 3, H, W)` in -1..1.
+
+    `noise_mask` and `empty` as of latents; a net on pixels takes them as latents whose cells are pixels.
+    """
+
+    socket: ClassVar[str] = "PIXELS"
+
+    samples: Tensor
+    noise_mask: Tensor | None = None
+    empty: bool = False
+
+    @property
+    def latent(self) -> Latent:
+        """The same as a latent."""
+        return Latent(self.samples, self.noise_mask, empty=self.empty, downscale=1)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Audio:
+    """Sound: `waveform` `(B, C, N)` in -1..1, `sample_rate` numbers a second."""
+
+    socket: ClassVar[str] = "AUDIO"
+
+    waveform: Tensor
+    sample_rate: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Video:
+    """Frames `(F, H, W, 3)`, `fps` of them a second, and what is heard with them."""
+
+    socket: ClassVar[str] = "VIDEO"
+
+    frames: Image
+    fps: float
+    audio: Audio | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class LatentPreview:
     """A latent on the way to the result, and what must be known of its family to show it.
 
@@ -81,14 +121,26 @@ class Seen:
     noise: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class Motion:
+    """What a video net is told of a video: frames a second, how much moves (`bucket`, 1..255 in training), and how much
+    noise was added to the picture that it begins with (a deviation; pictures are in -1..1).
+    """
+
+    fps: int
+    bucket: int
+    augmentation: float = 0.0
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Extras:
     """What a prompt holds for the nets of single families; the others leave it alone.
 
     `sizes` and `score` (aesthetic, about 0..10) are SDXL's and its refiner's, `seen` unCLIP's. `picture` `(B, C, h, w)`
     goes into the net beside the noisy latent: latents as the autoencoder gives them (inpainting, with `repaint`
-    `(B, H, W)`, 1 = paint anew; edits), a depth map of one channel in any range, or for the x4 upscaler a picture in
-    -1..1 with its `noise` in 0..1.
+    `(B, H, W)`, 1 = paint anew; edits), a depth map of one channel in any range, or for the x4 upscaler and the
+    stages of cascades a small picture in -1..1 with its `noise` in 0..1; for a video the latent of the still that is
+    to move, which goes with `motion`. `label` is the number of a class, for nets that paint classes; None: no class.
     """
 
     sizes: Sizes | None = None
@@ -97,6 +149,8 @@ class Extras:
     picture: Tensor | None = None
     repaint: Tensor | None = None
     noise: float = 0.0
+    label: int | None = None
+    motion: Motion | None = None
 
 
 NO_EXTRAS = Extras()
@@ -131,7 +185,8 @@ class Prompt:
     It counts with the weight `strength` inside `area` (None: everywhere), times `mask_strength * mask`, the mask
     `(1 or B, H, W)` of any size; `mask_bounds` leaves out what lies around the mask. `start` and `end` are fractions of
     the sampling, 0 its start. A default prompt counts by what the weights of those in `yields_to` leave of 1. `hooks`
-    change the net that is asked for this prompt, and `controls` steer it.
+    change the net that is asked for this prompt, and `controls` steer it; ControlNets among them read `control_tokens`
+    `(B, T', D)` instead, if there are any.
     """
 
     tokens: Tensor
@@ -147,6 +202,7 @@ class Prompt:
     hooks: tuple[Hook, ...] = ()
     extras: Extras = NO_EXTRAS
     controls: tuple[Control, ...] = ()
+    control_tokens: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -124,3 +124,26 @@ def gligen_states(net: Any) -> tuple[State, State]:
     boxes = {name: weight for name, weight in net.state_dict().items() if name.startswith("position_net.")}
     own = {name: weight for name, weight in whole.items() if ".fuser." not in name}
     return own, {name: weight for name, weight in whole.items() if ".fuser." in name} | boxes
+
+
+def lora_of(net: Any, base: State, rank: int = 4) -> tuple[State, Any]:
+    """A control-lora's file, and the ControlNet that it makes of a UNet's weights."""
+    generator = torch.Generator().manual_seed(5)
+    file: State = {"lora_controlnet": torch.zeros(1)}
+    summed = controlnet_state(net)
+    for name, weight in list(summed.items()):
+        if name not in base:
+            file[name] = weight
+        elif weight.ndim > 1:
+            up = torch.randn(len(weight), rank, generator=generator) * 0.1
+            down = torch.randn(rank, weight[0].numel(), generator=generator) * 0.1
+            summed[name] = base[name] + (up @ down).reshape(weight.shape)
+            conv = weight.ndim == 4
+            file[name.removesuffix("weight") + "up"] = up[..., None, None] if conv else up
+            file[name.removesuffix("weight") + "down"] = down.reshape(rank, *weight.shape[1:])
+        else:
+            summed[name] = base[name]
+    biases = [name for name in summed if name.startswith("time_embed") and name.endswith("bias")]
+    file |= {name: summed[name] + 0.3 for name in biases}  # what a file holds in full stands for its own
+    summed |= {name: file[name] for name in biases}
+    return file, summed

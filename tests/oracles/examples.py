@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,15 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from tests.oracles import control, dpt, families, pictures, sd1, tiny, vision
+from tests.oracles import cascade, control, dpt, families, folders, pictures, sd1, tiny, transformers, vision
 from tests.oracles.sdxl import Base, Refiner
 from tests.oracles.systems import System, Upscaler
 from tests.oracles.upscalers import GOLDEN, weights_of
+from tests.oracles.uvit import uvit_state
+from tests.oracles.video import VideoSystem
 from tests.unit.models.adapters.files import diffusers_modules, kohya, pairs
+from tests.unit.models.test_t5 import SPIECE, tied
+from tests.unit.models.test_t5 import oracle as t5
 
 State = dict[str, Tensor]
 HINT_NET = (16, 16, 32, 32)
@@ -30,6 +35,8 @@ def write_all(models: Path) -> None:
         **_parts(base),
         **_adapters(base),
         **_controls(base),
+        **_transformers(),
+        **_cascade(),
         "upscale_models/RealESRGAN_x4plus.safetensors": weights_of(
             json.loads((GOLDEN / "upscalers.json").read_text("utf-8"))["esrgan_x4_real"]
         ),
@@ -39,10 +46,13 @@ def write_all(models: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.suffix == ".ckpt":
             torch.save({"state_dict": state, "global_step": 1}, path)
-        elif path.suffix == ".pth":
+        elif path.suffix in (".pth", ".pt"):
             torch.save(state, path)
         else:
             save_file({key: weight.contiguous() for key, weight in state.items()}, path)
+    shutil.copy(SPIECE, models / "text_encoders" / "spiece.model")  # of the tiny T5, which finds it beside its file
+    folders.saved(base, models / "diffusers" / "stable-diffusion-v1-5", prediction_type="epsilon")
+    folders.taiyi(models / "diffusers" / "Taiyi-Stable-Diffusion-1B-Chinese-v0.1")
     (models / "hypernetworks").mkdir()
     torch.save(_hypernetwork(), models / "hypernetworks" / "style.pt")
 
@@ -63,6 +73,7 @@ def _checkpoints(base: System) -> dict[str, State]:
         "sd_xl_base_1.0.safetensors": xl.state,
         "sd_xl_refiner_1.0.safetensors": Refiner().state,
         "sd_xl_turbo_1.0_fp16.safetensors": xl.state,
+        "svd.safetensors": VideoSystem().state,
     }
     apart = {
         "diffusion_models/sdxl_lightning_4step_unet.safetensors": families.unet_state(xl.unet),
@@ -104,12 +115,49 @@ def _controls(base: System) -> dict[str, State]:
     return {
         "controlnet/control_v11p_sd15_canny_fp16.safetensors": canny,
         "controlnet/control_v11f1p_sd15_depth_fp16.safetensors": {k: -weight for k, weight in depth.items()},
+        **_large_controls(Base()),
         "controlnet/t2iadapter_color_sd14v1.pth": control.adapter_state(control.adapter((32, 64, 64))),
         "ipadapter/ip-adapter_sd15.safetensors": pictures.flat(pictures.ip_adapter(base.unet, "plain", 48)),
         "clip_vision/CLIP-ViT-H-14-laion2B-s32B-b79K.safetensors": tower,
         "clip_vision/clip-vit-large-patch14.safetensors": tower,
         "style_models/t2iadapter_style_sd14v1.pth": pictures.style_state(128, WIDTHS[-1]),
         "gligen/gligen_sd14_textbox_pruned.safetensors": boxes,
+    }
+
+
+def _transformers() -> dict[str, State]:
+    alpha, sigma = (
+        transformers.pixart(context=32, depth=depth, sizes=sizes) for depth, sizes in ((2, True), (11, False))
+    )
+    states = {
+        "DiT-XL-2-256x256.pt": transformers.dit_state(transformers.dit()),
+        "imagenet256_uvit_huge.pth": uvit_state(classes=1001),
+        "PixArt-XL-2-1024-MS.pth": transformers.pixart_state(alpha, 120),
+        "PixArt-Sigma-XL-2-1024-MS.pth": transformers.pixart_state(sigma, 300),
+    }
+    apart = {"text_encoders/t5xxl_fp16.safetensors": tied(t5())}
+    return {f"diffusion_models/{name}": state for name, state in states.items()} | apart
+
+
+def _cascade() -> dict[str, State]:
+    encoder = t5()
+    first, second = (
+        cascade.unet((32, 96), (1, 1), upscaling=upscaling, encoder=encoder.config.d_model)
+        for upscaling in (False, True)
+    )
+    return {
+        "diffusion_models/IF-I-XL-v1.0.safetensors": cascade.original_state(first),
+        "diffusion_models/IF-II-L-v1.0.safetensors": cascade.original_state(second),
+    }
+
+
+def _large_controls(xl: Base) -> dict[str, State]:
+    """ControlNets for SDXL: a plain one, a union and a control-lora."""
+    plain, union = (control.controlnet(xl.unet, union=union, hint=HINT_NET) for union in (False, True))
+    return {
+        "controlnet/diffusers_xl_canny_full.safetensors": control.controlnet_state(plain),
+        "controlnet/controlnet-union-sdxl-1.0.safetensors": dict(union.state_dict()),
+        "controlnet/control-lora-canny-rank256.safetensors": control.lora_of(plain, families.unet_state(xl.unet))[0],
     }
 
 

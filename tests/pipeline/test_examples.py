@@ -27,16 +27,19 @@ from engine.runtime.checks import checked
 from engine.runtime.events import Event, NodeBlocked, NodeNote
 from engine.runtime.executor import run
 from engine.runtime.result_cache import ResultCache
+from engine.store.videos import read_video
 from tests.oracles import examples
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "workflows"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.json"))
 DEMO = "easel-demo"  # how the names of the files that are there begin
-PLACES = ("input", "output", "latents", "temp")
+PLACES = ("input", "output", "latents", "videos", "temp")
 REGISTRY = load_packs(None).registry
 MODELS = {"clip": "text_encoders", "unet": "diffusion_models"}
 LARGE, SMALL = 256, 32  # pixels: longer sides become so short, and tiles twice that
+FEW = {"tile_size": 2 * SMALL, "step": 1, "scales": "1, 4", "iterations": 1}
+SMALL_CASCADE = {"schedule": "trailing", "scale": 2.0}  # a schedule that leaves the number of steps open
 RESULTS: dict[str, Any] = json.loads((ROOT / "tests" / "data" / "examples.json").read_text("utf-8"))
 """What each example leaves when it runs so: files by their prefix, with how many there are and their size."""
 
@@ -89,7 +92,8 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     for path in (ROOT / "input").glob("example*.png"):
         with Image.open(path) as picture:
             picture.resize((SMALL, SMALL)).save(base / "input" / path.name)
-    (base / "input" / "example.latent").write_bytes((ROOT / "input" / "example.latent").read_bytes())
+    for name in ("example.latent", "example.mp4"):
+        (base / "input" / name).write_bytes((ROOT / "input" / name).read_bytes())
     return replace(settings_under(base), custom_nodes=False, device="cpu")
 
 
@@ -108,7 +112,7 @@ def named_files(name: str, prompt: dict[str, Any]) -> set[tuple[str, str]]:
             if isinstance(widget, ChoiceWidget) and widget.files and widget.files not in PLACES:
                 if value == "taesd":
                     found |= {("vae_approx", f"taesd_{half}.safetensors") for half in ("encoder", "decoder")}
-                elif not value.startswith(DEMO):
+                elif not value.startswith(DEMO) and value != "pixel_space":
                     found.add((MODELS.get(widget.files, widget.files), value))
             elif isinstance(value, str):
                 words = [word for word in re.findall(r"embedding:([\w-]+)", value) if not word.startswith(DEMO)]
@@ -132,7 +136,7 @@ def test_an_example_says_what_it_does_and_which_files_it_needs(name: str, settin
     assert listed - muted == named_files(name, dict(prompt))
     for folder, file in listed:
         assert f"`models/{folder}/{file}`" in text
-        assert (settings.models / folder / file).is_file()
+        assert (settings.models / folder / file).exists()
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -152,29 +156,30 @@ def test_an_example_reads_from_left_to_right_and_nothing_lies_over_another(name:
 
 def shrunk(prompt: dict[str, Any]) -> dict[str, Any]:
     """The prompt with few steps and small sides, all else as it is."""
-    for node in prompt.values():
-        kind, inputs = node["class_type"], node["inputs"]
-        steps = inputs.get("steps")
-        for key, value in inputs.items():
-            if isinstance(value, list):
-                continue
-            if key in ("width", "height", "target_width", "target_height") and value > LARGE:
-                inputs[key] = SMALL
-            elif key == "tile_size":
-                inputs[key] = 2 * SMALL
-            elif key in ("start_at_step", "end_at_step") and isinstance(steps, int):
-                inputs[key] = min(2, round(value * 2 / steps))
-            elif key == "step":
-                inputs[key] = 1
-            elif key in ("scales", "iterations"):
-                inputs[key] = {"scales": "1, 4", "iterations": 1}[key]
-            elif key == "prompts":
-                inputs[key] = "\n".join(value.splitlines()[:2])
-        for key in inputs.keys() & {"steps", "reference_steps"}:
-            inputs[key] = {int: 2, str: "1, 2"}.get(type(inputs[key]), inputs[key])
-        if kind == "EaselNumbers":
-            inputs["values"] = ", ".join(inputs["values"].split(", ")[:2])
-    return prompt
+    return {
+        name: node | {"inputs": {key: smaller(node, key, value) for key, value in node["inputs"].items()}}
+        for name, node in prompt.items()
+    }
+
+
+def smaller(node: dict[str, Any], key: str, value: Any) -> Any:
+    """A value of an input, or less of it."""
+    kind, steps = node["class_type"], node["inputs"].get("steps")
+    if isinstance(value, list):
+        return value
+    if kind.startswith("Cascade") and key in SMALL_CASCADE:
+        return SMALL_CASCADE[key]
+    if key in ("width", "height", "target_width", "target_height"):
+        return SMALL if value > LARGE else value
+    if key in ("start_at_step", "end_at_step"):
+        return min(2, round(value * 2 / steps)) if isinstance(steps, int) else value
+    if key in ("steps", "reference_steps"):
+        return {int: 2, str: "1, 2"}.get(type(value), value)
+    if key == "prompts":
+        return "\n".join(value.splitlines()[:2])
+    if kind == "EaselNumbers" and key == "values":
+        return ", ".join(value.split(", ")[:2])
+    return FEW.get(key, value)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -204,6 +209,9 @@ def left(folder: Path, sent: int) -> dict[str, str]:
             with Image.open(path) as picture:
                 frames = getattr(picture, "n_frames", 1)
                 size = f"{picture.width} x {picture.height}" + (f", {frames} frames" if frames > 1 else "")
+        elif path.suffix in (".mp4", ".webm"):
+            frames = read_video(path).frames
+            size = f"{frames[0].shape[1]} x {frames[0].shape[0]}, {len(frames)} frames"
         found[f"{path.parent.name}/{prefix}", size] += 1
     files = {prefix: f"{count} of {size}" if size else str(count) for (prefix, size), count in found.items()}
     return files | ({"sent": str(sent)} if sent else {})

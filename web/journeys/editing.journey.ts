@@ -3,6 +3,8 @@
 import { cpSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe } from "vitest";
+import { accessJourneys } from "./editing/access";
+import { badFilesJourneys } from "./editing/bad-files";
 import { buildJourneys } from "./editing/build";
 import { fieldsJourneys } from "./editing/fields";
 import { filesJourneys } from "./editing/files";
@@ -33,4 +35,6 @@ describe("fields", () => fieldsJourneys(at));
 describe("running", () => runsJourneys(at));
 describe("structure", () => structureJourneys(at));
 describe("files", () => filesJourneys(at));
+describe("files that are none", () => badFilesJourneys(at));
+describe("for everybody", () => accessJourneys(at));
 describe("keyboard, phone and settings", () => keyboardJourneys(at));

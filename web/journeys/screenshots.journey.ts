@@ -17,13 +17,13 @@ const wanted = process.env.EASEL_SCREENSHOTS === "1";
 
 test.runIf(wanted)("the main states, seen", async () => {
   mkdirSync(FOLDER, { recursive: true });
-  const first = await at.open();
+  const first = await at.openAsItIs();
   await first.run();
   await first.context.close();
   for (const [width, height] of SIZES) {
     const phone = width < 500;
     for (const state of STATES.filter(({ name, isWide }) => SHOWN.has(name) && !(phone && isWide === true))) {
-      const editor = await at.open({ viewport: { width, height }, ...(phone ? { hasTouch: true } : {}) });
+      const editor = await at.openAsItIs({ viewport: { width, height }, ...(phone ? { hasTouch: true } : {}) });
       if (phone && state.name !== "app") await editor.page.getByRole("button", { name: "Show the graph" }).click({ timeout: 1500 }).catch(() => undefined);
       await state.open(editor, phone);
       for (const theme of ["dark", "light"] as const) {

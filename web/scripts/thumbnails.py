@@ -1,4 +1,4 @@
-"""Draw the pictures of the templates browser with the demo model: `python web/scripts/thumbnails.py`, from the root."""
+"""Draw the pictures of the templates browser with the demo model: `python -m web.scripts.thumbnails`, from the root."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from PIL import Image
+
+from engine.store.videos import read_video
 
 ROOT = Path(__file__).resolve().parents[2]
 TARGET = ROOT / "web" / "src" / "panels" / "templates" / "pictures"
@@ -22,9 +24,19 @@ def main() -> None:
         with TemporaryDirectory() as folder:
             command = [sys.executable, "main.py", "run", str(workflow), "--output", folder, "--quiet"]
             subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
-            pictures = [Image.open(path).convert("RGB") for path in sorted(Path(folder).rglob("*.png"))[-4:]]
+            pictures = _results(Path(folder))
         if pictures:
             _beside(pictures).save(TARGET / f"{workflow.stem}.webp", quality=82, method=6)
+
+
+def _results(folder: Path) -> list[Image.Image]:
+    """The last pictures in a folder, or four frames of its video, evenly apart."""
+    pictures = [Image.open(path).convert("RGB") for path in sorted(folder.rglob("*.png"))[-4:]]
+    videos = [path for path in folder.rglob("*.*") if path.suffix in (".mp4", ".webm")]
+    if pictures or not videos:
+        return pictures
+    frames = read_video(videos[0]).frames
+    return [Image.fromarray(frames[place * (len(frames) - 1) // 3]) for place in range(4)]
 
 
 def _beside(pictures: list[Image.Image]) -> Image.Image:

@@ -10,7 +10,19 @@ from typing import ClassVar
 from engine.foundation.errors import EaselError
 from engine.foundation.settings import Settings
 
-NAMES = ("executor", "start", "sampling", "convergence", "adapters", "loading", "server")
+NAMES = (
+    "executor",
+    "start",
+    "sampling",
+    "transformers",
+    "cascade",
+    "video",
+    "convergence",
+    "adapters",
+    "loading",
+    "memory",
+    "server",
+)
 
 
 class UnknownBenchError(EaselError):

@@ -73,7 +73,7 @@ def output_of(artifacts: Sequence[Artifact], texts: Sequence[str] = ()) -> dict[
     """What a node shows, in the community's form: lists of files by kind, and texts; None if there are none."""
     shown: dict[str, Any] = {}
     for artifact in artifacts:
-        kind = "images" if artifact.media_type.startswith("image/") else "latents"
+        kind = "images" if artifact.media_type.startswith(("image/", "video/")) else "latents"
         file = {"filename": artifact.filename, "subfolder": artifact.subfolder, "type": artifact.type}
         shown.setdefault(kind, []).append(file)
     if any(artifact.animated for artifact in artifacts):

@@ -18,7 +18,8 @@ import psutil
 import torch
 
 from engine.app import catalogue
-from engine.app.surroundings import Surroundings, surroundings
+from engine.app.surroundings import Surroundings, surroundings, timings_of
+from engine.app.timings import Timed, work_keys
 from engine.app.worker.link import Link
 from engine.app.worker.previews import Previews
 from engine.app.worker.report import Report
@@ -31,7 +32,6 @@ from engine.graph.build import build
 from engine.graph.graph import NodeId, TypedGraph
 from engine.graph.spec import NodeSpec
 from engine.jobs.events import Done, Event, Failed, Stopped
-from engine.memory.device import SIMULATED
 from engine.models.preview import Method
 from engine.node.definition import NodeDefinition
 from engine.runtime.cancellation import CancelToken
@@ -51,8 +51,9 @@ class Worker:
         self._settings = settings
         self._link = link
         self._scrub = scrub_of(settings)
-        self._cache = ResultCache(settings.cache_bytes)
         self._around = surroundings(settings)
+        self._cache = ResultCache(settings.cache_bytes, self._around.host.missing)
+        self._timings = timings_of(settings, self._around)
         self._previews = Previews(link, preview_method, self._around.folders, self._around.device)
         self._tokens: dict[tuple[str, int], CancelToken] = {}
         self._lock = Lock()
@@ -105,29 +106,15 @@ class Worker:
     def memory(self) -> dict[str, int]:
         """Bytes by name: of this process, of its results, and of the device."""
         figures = {"rss": psutil.Process().memory_info().rss, "cache": self._cache.nbytes, "cached": len(self._cache)}
-        room = self._around.room
-        if room is not None:
-            figures |= {f"ledger_{use}": nbytes for use, nbytes in room.ledger.figures().items()}
-            figures["out_of_memory"] = room.out_of_memory
-            if room.device.kind == SIMULATED:
-                there = room.device.figures()
-                return figures | {"device_total": there.total, "device_free": there.free}
-        if not self._loaded.is_set() or self._around.device.type != "cuda":
-            machine = psutil.virtual_memory()
-            return figures | {"device_total": machine.total, "device_free": machine.available}
-        free, total = torch.cuda.mem_get_info(self._around.device)
-        reserved = torch.cuda.memory_reserved(self._around.device)
-        used = torch.cuda.memory_allocated(self._around.device)
-        return figures | {
-            "device_total": total,
-            "device_free": free,
-            "torch_total": reserved,
-            "torch_free": reserved - used,
-        }
+        figures |= self._cache.figures()
+        if not self._loaded.is_set() and self._around.device.type != "cpu":  # not woken by the thread that asks
+            return figures
+        return figures | self._around.memory()
 
     def _run(self, head: Mapping[str, Any], body: bytes) -> None:
         key = (head["job"], head["attempt"])
         self._link.begin(*key)
+        self._cache.relieve()
         try:
             end = self._attempt(key, head, body)
         finally:
@@ -148,15 +135,18 @@ class Worker:
         room = self._around.room
         if room is not None:
             room.note = report.note
+        keys = work_keys(graph, self._definitions, self._around.fingerprint)
         with self._around.working():
             result = run(
                 graph,
                 self._definitions,
                 self._services(key, prompt.decode(), extra),
                 cache=self._cache,
-                sink=report,
+                sink=Timed(report, keys, self._timings),
                 cancel=self._tokens[key],
+                foresee=self._around.foresee,
             )
+        self._timings.save()
         if result.cancelled:
             return Stopped()
         if result.error is not None:
@@ -187,7 +177,9 @@ class Worker:
 
     def _about(self) -> dict[str, Any]:
         device = self._around.device
-        name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+        hardware = self._around.hardware
+        plain = device.type if hardware is None else hardware.name
+        name = torch.cuda.get_device_name(device) if device.type == "cuda" else plain
         return {
             "device": str(device),
             "type": device.type,

@@ -16,6 +16,7 @@ from engine.diffusion.samplers.cfgpp import (
     euler_cfg_pp,
     gradient_estimation_cfg_pp,
 )
+from engine.diffusion.samplers.ddpm import ddpm_learned
 from engine.diffusion.samplers.deis import deis
 from engine.diffusion.samplers.dpm_solver import dpm_adaptive, dpm_fast
 from engine.diffusion.samplers.dpmpp import (
@@ -56,7 +57,7 @@ class SamplerSpec:
     `noise` is the kind of fresh noise a stochastic one takes, None for a deterministic one. `drops_second_last` asks
     for one more level, of which the one before the last is then left out. `fresh_inpaint_noise` keeps kept regions
     under noise of their own. `resizes` says that the result has another size. `mixed` is its form for models that mix
-    picture and noise, None where that is no other.
+    picture and noise, `learned` that for models that learned a variance; None where that is no other.
     """
 
     socket: ClassVar[str] = "SAMPLER"
@@ -67,11 +68,17 @@ class SamplerSpec:
     drops_second_last: bool = False
     fresh_inpaint_noise: bool = False
     resizes: bool = False
+    learned: Stochastic | None = None
 
-    def begun(self, x: Tensor, sigmas: list[float], noise: NoiseSource, *, mixes: bool) -> Sampler:
-        """The sampler at work; `mixes` says that the model mixes picture and noise."""
-        start = self.mixed if mixes and self.mixed is not None else self.start
-        return start(x, sigmas, noise)
+    def begun(
+        self, x: Tensor, sigmas: list[float], noise: NoiseSource, *, mixes: bool = False, learned: bool = False
+    ) -> Sampler:
+        """The sampler at work; the model `mixes` picture and noise, or has `learned` a variance."""
+        if mixes and self.mixed is not None:
+            return self.mixed(x, sigmas, noise)
+        if learned and self.learned is not None:
+            return self.learned(x, sigmas, noise)
+        return self.start(x, sigmas, noise)
 
 
 def deterministic(sampler: Deterministic) -> SamplerSpec:
@@ -128,7 +135,7 @@ SAMPLERS: Mapping[str, SamplerSpec] = {
     "dpmpp_2m_sde_heun_gpu": brownian(dpmpp_2m_sde_heun),
     "dpmpp_3m_sde": brownian(dpmpp_3m_sde),
     "dpmpp_3m_sde_gpu": brownian(dpmpp_3m_sde),
-    "ddpm": gaussian(euler_ancestral),  # the posterior of DDPM, in sigmas, is this very step
+    "ddpm": replace(gaussian(euler_ancestral), learned=ddpm_learned),  # DDPM's posterior, in sigmas, is this step
     "lcm": gaussian(lcm),
     "ipndm": deterministic(ipndm),
     "ipndm_v": deterministic(ipndm_v),

@@ -1,8 +1,9 @@
 """What a sampler yields, and what it returns.
 
 A sampler is a generator: it yields an `Evaluate` and is sent back the denoised estimate; its return value is the final
-latent. Whoever asks for `both` is sent the guided and the unconditional estimate along a new first axis, so that every
-answer is one tensor, and logs, batches and drivers need not tell them apart.
+latent. Whoever asks for more than that is sent it beside the guided estimate along a new first axis, so that every
+answer is one tensor, and logs, batches and drivers need not tell them apart: the unconditional estimate (`both`), or
+what the net learned of the variance.
 
 A sampler takes the initial `x` `(B, C, h, w)`, noise of standard deviation `sigmas[0]` included, and the sigmas it is
 to visit, descending. Whoever drives it decides how an evaluation is computed.
@@ -24,13 +25,21 @@ from engine.tensors.noise import NoiseSource
 class Evaluate:
     """A request for the denoised estimate of `x` at `sigma`, in step number `step` (from 0).
 
-    The answer has the shape of `x`; with `both` it is `(2, *x.shape)`: guided, unconditional.
+    The answer has the shape of `x`; with `both` it is `(2, *x.shape)`: guided, unconditional. With `variance` it is
+    `(2, *x.shape)` as well: guided, and what the net says of the variance for what is to be painted, -1..1 between the
+    smallest and the largest logarithm that it may have. Nobody asks for both and variance at once.
     """
 
     x: Tensor
     sigma: float
     step: int
     both: bool = False
+    variance: bool = False
+
+    @property
+    def stacked(self) -> bool:
+        """Whether the answer has a new first axis, with the guided estimate first."""
+        return self.both or self.variance
 
 
 Sampler: TypeAlias = Generator[Evaluate, Tensor, Tensor]

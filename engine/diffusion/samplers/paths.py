@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from torch import Tensor
 
-from engine.diffusion.samplers.evaluate import Evaluate, Sampler, SamplerError, ancestral, noised
+from engine.diffusion.samplers.evaluate import Sampler, SamplerError, ancestral, noised
 from engine.tensors.noise import NoiseSource
 
 Stochastic: TypeAlias = Callable[[Tensor, list[float], NoiseSource], Sampler]
@@ -116,7 +116,8 @@ def _by_ratio(start: Stochastic, x: Tensor, sigmas: list[float], noise: NoiseSou
         request = next(sampler)
         while True:
             mixed = request.x / (1 + request.sigma)
-            request = sampler.send((yield Evaluate(mixed, share(request.sigma), request.step, request.both)))
+            asked = replace(request, x=mixed, sigma=share(request.sigma))
+            request = sampler.send((yield asked))
     except StopIteration as stop:
         end: Tensor = stop.value
         return end / (1 + ratios[-1])

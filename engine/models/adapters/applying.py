@@ -1,25 +1,31 @@
 """Weights as adapters change them, computed when they are wanted and put in a net's place for one use of it.
 
-The net's own tensors are never written to: within `applied` the module has other parameters under the same names, and
-afterwards it has its own again, the very same objects. Changed weights are kept, the most recently used ones.
+The net's own tensors are never written to. Where memory is planned, `Use.of` says what is done to each weight, and
+whoever brings the weights to the device makes the changed ones there. Elsewhere, within `applied`, the module has other
+parameters under the same names, and afterwards its own again, the very same objects; then changed weights are kept, the
+most recently used ones.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from typing import TypeAlias
 from weakref import WeakSet, WeakValueDictionary, finalize, ref
 
 import torch
 from torch import Tensor, nn
 
+from engine.memory.changed import Changed
+from engine.memory.precision import plain
 from engine.models.adapters.adapter import Adapter, Stack, fitted, for_text, nothing_fits
-from engine.models.adapters.changes import Change
+from engine.models.adapters.building import tensors_of
+from engine.models.adapters.changes import Change, placed
 from engine.models.adapters.names import Tower
 from engine.models.adapters.reading import AdapterFile
-from engine.models.nets.unet import UNet
+from engine.models.nets.denoising import DenoisingNet
 
 Steps: TypeAlias = tuple[tuple[Change, float], ...]
 """What is done to one weight, in order. Changes are compared by identity."""
@@ -27,7 +33,8 @@ Steps: TypeAlias = tuple[tuple[Change, float], ...]
 FileStack: TypeAlias = tuple[tuple[AdapterFile, float], ...]
 """Adapters that are yet to be fitted to a net, with their strengths."""
 
-_PIECE = 2**20  # numbers: 4 MB in single precision
+_PIECE = 2**20  # numbers: 4 MB in single precision, what the CPU's caches hold
+_PIECE_ELSEWHERE = 2**24  # accelerators would rather have few large pieces
 
 
 class ChangedWeights:
@@ -60,11 +67,6 @@ class ChangedWeights:
         """Keep no changed weights, to make room; they are computed anew when they are wanted."""
         self._kept.clear()
 
-    def bytes_on(self, weights: Mapping[str, nn.Parameter], stack: Stack) -> int:
-        """Bytes of those of a net's `weights` that `stack` changes, and of what is kept besides."""
-        wanted = steps_of(stack)
-        return max(self.nbytes, sum(weights[name].nbytes for name in wanted if name in weights))
-
     def anew(self) -> ChangedWeights:
         """One for the same net that holds nothing yet."""
         return ChangedWeights(self._limit, self._tower)
@@ -79,19 +81,27 @@ class ChangedWeights:
             self._fitted[file.stamp] = found = fitted(file, net, self._tower)
         return found
 
+    def using(self, stack: Stack, files: FileStack = ()) -> Use | None:
+        """What `stack`, and then `files`, do to the net, for whoever computes with it; None if there is nothing."""
+        return Use(self, stack, files) if stack or files else None
+
+    def wanted(self, net: nn.Module, stack: Stack, files: FileStack = ()) -> dict[str, Steps]:
+        """What is done to each weight of `net`. Raises `AdapterError` if one of `files` does not fit it."""
+        whole = (*stack, *((self._hooked(file, net), strength) for file, strength in files if strength != 0))
+        for adapter, _ in whole:
+            self._watch(adapter)
+        return steps_of(whole)
+
     @contextmanager
     def applied(self, net: nn.Module, stack: Stack, files: FileStack = ()) -> Iterator[None]:
         """Within the block `net` has the weights that `stack`, and then `files`, make of its own.
 
         The net must be leased. Raises `AdapterError` if one of `files` does not fit it.
         """
-        whole = (*stack, *((self._hooked(file, net), strength) for file, strength in files if strength != 0))
-        wanted = steps_of(whole)
+        wanted = self.wanted(net, stack, files)
         if not wanted:
             yield
             return
-        for adapter, _ in whole:
-            self._watch(adapter)
         places = {name: _place(net, name) for name in wanted}
         own = {name: parameters[leaf] for name, (parameters, leaf) in places.items()}
         changed = {name: self._changed(name, weight, wanted[name]) for name, weight in own.items()}
@@ -107,7 +117,7 @@ class ChangedWeights:
     def _hooked(self, file: AdapterFile, net: nn.Module) -> Adapter:
         """An adapter that nobody else has: it is held here."""
         adapter = self.fit(file, net)
-        if isinstance(net, UNet) and not adapter.changes and not any(for_text(stem) for stem in file.entries):
+        if isinstance(net, DenoisingNet) and not adapter.changes and not any(for_text(stem) for stem in file.entries):
             raise nothing_fits(file)
         if adapter not in self._held:
             self._held.append(adapter)
@@ -143,6 +153,40 @@ class ChangedWeights:
             total -= self._kept.pop((name, steps))[1].nbytes
 
 
+@dataclass(frozen=True, slots=True)
+class Use:
+    """Adapters in use: the `Changes` of the memory floor."""
+
+    kept: ChangedWeights
+    stack: Stack
+    files: FileStack
+
+    def of(self, net: nn.Module) -> Changed:
+        """What is done to each weight. Raises `AdapterError` for what does not fit."""
+        wanted = self.kept.wanted(net, self.stack, self.files)
+        return {name: ChangedWeight(steps) for name, steps in wanted.items()}
+
+    def applied(self, net: nn.Module) -> AbstractContextManager[None]:
+        """See `ChangedWeights`."""
+        return self.kept.applied(net, self.stack, self.files)
+
+
+@dataclass(frozen=True, slots=True)
+class ChangedWeight:
+    """What is done to one weight, which is equal to another if the same changes have the same strengths."""
+
+    steps: Steps
+
+    @property
+    def form(self) -> object:
+        """The kinds and shapes of the changes."""
+        return tuple((type(change), tuple((t.shape, t.dtype) for t in tensors_of(change))) for change, _ in self.steps)
+
+    def made(self, weight: Tensor, upload: Callable[[Tensor], Tensor]) -> Tensor:
+        """The changed weight, where `weight` is."""
+        return changed_weight(weight, tuple((placed(change, upload), strength) for change, strength in self.steps))
+
+
 def _forget(kept: ref[ChangedWeights], changes: frozenset[int]) -> None:
     changed = kept()
     if changed is not None:
@@ -160,10 +204,11 @@ def changed_weight(weight: Tensor, steps: Steps) -> Tensor:
     """A weight after `steps`, computed in single precision at the least and rounded once, to the weight's own type.
 
     Types of 8 bits are too coarse for what adapters add: such weights become half precision. As far as the changes
-    allow, it is computed in pieces that stay in the processor's cache.
+    allow, it is computed in pieces.
     """
-    own = weight.detach()
-    rows = max(1, _PIECE // max(1, own[0].numel())) if own.ndim > 1 else len(own)
+    own = plain(weight).detach()
+    most = _PIECE if own.device.type in ("cpu", "meta") else _PIECE_ELSEWHERE
+    rows = max(1, most // max(1, own[0].numel())) if own.ndim > 1 else len(own)
     pieces = [slice(start, start + rows) for start in range(0, len(own), rows)]
     if len(pieces) < 2 or any(change.of_rows(pieces[0]) is None for change, _ in steps):
         return _after(own, steps)

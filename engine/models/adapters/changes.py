@@ -6,10 +6,14 @@ computed in the type and on the device of the W that is given, whatever type the
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
+
+T = TypeVar("T")
 
 _TINY = 1e-30  # keeps a row of zeros at zero instead of at NaN
 
@@ -222,6 +226,22 @@ class Renormalised(Change):
         others = [other for other in range(weight.ndim) if other != axis]
         norm = changed.square().sum(dim=others, keepdim=True).sqrt().clamp(min=_TINY)
         return changed * (self.magnitude.to(weight).reshape(norm.shape) / norm) - weight
+
+
+def placed(change: T, upload: Callable[[Tensor], Tensor]) -> T:
+    """The same change with its tensors where `upload` puts them."""
+    return _placed(change, upload)  # type: ignore[no-any-return]  # what it was
+
+
+def _placed(value: Any, upload: Callable[[Tensor], Tensor]) -> Any:
+    if isinstance(value, Tensor):
+        return upload(value)
+    if isinstance(value, tuple):
+        return tuple(_placed(item, upload) for item in value)
+    if isinstance(value, Change):
+        own = {item.name: getattr(value, item.name) for item in fields(value)}  # type: ignore[arg-type]
+        return replace(value, **{name: _placed(item, upload) for name, item in own.items()})  # type: ignore[type-var]
+    return value
 
 
 def rotations(blocks: Tensor, limit: float) -> Tensor:

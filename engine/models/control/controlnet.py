@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
-from typing import ClassVar, Protocol
+from typing import ClassVar, Generic, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from engine.memory.handle import ModelHandle
+from engine.memory.work import Given, in_one_piece
 from engine.models.control.errors import ControlError, family_of, other_base
 from engine.models.control.hints import Kept, channels_of, for_rows
 from engine.models.nets.control import ControlNet, ControlNetConfig, kept_maps
@@ -81,6 +83,39 @@ class Run(Protocol):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Planned:
+    """A ControlNet that is brought to its device for every question, as memory is planned there."""
+
+    net: ModelHandle[ControlNet]
+
+    @property
+    def config(self) -> ControlNetConfig:
+        """Its shape."""
+        with self.net.look() as net:
+            return net.config
+
+    def embedded(self, hint: Tensor) -> Tensor:
+        """See `ControlNet`."""
+
+        def computed(net: ControlNet, _given: Given) -> Tensor:
+            return net.embedded(hint)
+
+        return self.net.run(lambda: in_one_piece("hint", lambda net, hint: net.embedded(hint), hint), computed)
+
+    def __call__(
+        self, x: Tensor, timesteps: Tensor, context: Tensor, y: Tensor | None, hint: Tensor, tasks: Sequence[int]
+    ) -> list[Tensor]:
+        """See `ControlNet`."""
+
+        def added(net: ControlNet, x: Tensor, times: Tensor, words: Tensor, hint: Tensor, *y: Tensor) -> list[Tensor]:
+            outputs: list[Tensor] = net(x, times, words, y[0] if y else None, hint, tasks)
+            return outputs
+
+        inputs = (x, timesteps, context, hint) if y is None else (x, timesteps, context, hint, y)
+        return self.net.run(lambda: in_one_piece("added", added, *inputs), lambda net, _given: added(net, *inputs))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class ControlNetModel(ControlModel):
     """A ControlNet. What it adds is averaged over the picture if `pooled` (the shuffle net was trained so).
 
@@ -101,14 +136,14 @@ class ControlNetModel(ControlModel):
 
     def control(self, image: Image, strength: float, start: float, end: float, *, shared: bool = False) -> Control:
         """See `ControlModel`."""
-        with self.net.lease() as net:
+        with self.net.look() as net:
             wanted = net.config.hint_channels
         channels_of(image, wanted, self.name)
         return ControlNetUse(self, image, strength, start, end, shared)
 
     def with_task(self, task: str) -> ControlModel:
         """See `ControlModel`."""
-        with self.net.lease() as net:
+        with self.net.look() as net:
             union = net.config.union
         if union is None:
             return ControlModel.with_task(self, task)
@@ -130,12 +165,7 @@ class ControlNetModel(ControlModel):
 
     def run(self, call: Call) -> AbstractContextManager[tuple[Run, torch.device, torch.dtype]]:  # noqa: ARG002
         """The net, where it computes and in which type, for one call of a UNet."""
-        return self._leased()
-
-    @contextmanager
-    def _leased(self) -> Iterator[tuple[Run, torch.device, torch.dtype]]:
-        with self.net.lease() as net:
-            yield net, self.net.device, self.net.dtype
+        return nullcontext((Planned(self.net), self.net.device, self.net.dtype))
 
 
 class Runnable(Protocol):
@@ -166,19 +196,31 @@ class Runnable(Protocol):
         ...
 
 
+Model = TypeVar("Model")
+
+
 @dataclass(frozen=True, slots=True, eq=False)
-class ControlNetUse(Control, Patch):
-    """A ControlNet with a hint `(B, H, W, C)` in 0..1 of any size, times `strength`."""
+class HintUse(Control, Patch, Generic[Model]):
+    """A net that steers by a hint `(B, H, W, C)` in 0..1 of any size, times `strength`.
+
+    `kept` is what the net made of the hint in this sampling.
+    """
 
     kind: ClassVar[str] = "hint"
 
-    model: Runnable
+    model: Model
     image: Tensor
     strength: float = 1.0
     start: float = 0.0
     end: float = 1.0
     shared: bool = False
     kept: Kept = field(default_factory=Kept, repr=False)
+
+
+class ControlNetUse(HintUse[Runnable]):
+    """A ControlNet with its hint."""
+
+    __slots__ = ()
 
     def begun(self, call: Call) -> Patch:
         """What is added in one call; the net is asked for all its rows at once, its hint net once a sampling."""
@@ -196,7 +238,8 @@ class ControlNetUse(Control, Patch):
             (seen,) = for_rows(hint, call.rows, canvas, self.kept, (str(device), dtype), embed, cell=cell)
             y = None if net.config.unet.vector_channels is None or call.y is None else call.y.to(device, dtype)
             x = call.x[:, : net.config.unet.in_channels].to(device, dtype)
-            outputs = net(x, call.timesteps.to(device), call.context.to(device, dtype), y, seen, model.tasks)
+            context = _context(model.name, call, net.config.unet).to(device, dtype)
+            outputs = net(x, call.timesteps.to(device), context, y, seen, model.tasks)
         if not bool(outputs[-1].isfinite().all()) and bool(call.x.isfinite().all()):
             raise ControlError(
                 "this ControlNet gives numbers that are none",
@@ -241,6 +284,27 @@ def _fitted(added: Tensor, x: Tensor) -> Tensor:
     if added.shape[-2:] in (x.shape[-2:], (1, 1)):
         return added
     return F.interpolate(added, size=x.shape[-2:], mode="nearest-exact")
+
+
+def _context(name: str, call: Call, config: UNetConfig) -> Tensor:
+    """The tokens `(B, T, D)` that the net reads: those that a row has for it, else those that the UNet reads.
+
+    Repeating tokens to one length leaves attention as it is.
+    """
+    if all(row.told is None for row in call.rows):
+        return call.context
+    rows = [own if row.told is None else row.told for row, own in zip(call.rows, call.context, strict=True)]
+    for tokens in rows:
+        if tokens.shape[-1] != config.context_channels:
+            raise ControlError(
+                "this ControlNet is told a prompt of another text encoder",
+                where=name,
+                expected=f"tokens of width {config.context_channels}",
+                got=f"{tokens.shape[-1]}",
+                hint="Encode the ControlNet's prompt with the text encoder of the checkpoint.",
+            )
+    length = math.lcm(*map(len, rows))
+    return torch.stack([tokens.to(call.context).repeat(length // len(tokens), 1) for tokens in rows])
 
 
 def _check_base(name: str, own: UNetConfig, base: UNetConfig, *, told: bool) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, TypeVar
+
+from torch import nn
 
 from engine.foundation.errors import EaselError
 from engine.models.nets.unet import UNetConfig
 
+Net = TypeVar("Net", bound=nn.Module)
 _FAMILIES = {768: "SD 1", 1024: "SD 2", 2048: "SDXL", 1280: "the SDXL refiner"}
 
 
@@ -32,3 +35,19 @@ def other_base(name: str, what: str, config: UNetConfig, got: str) -> ControlErr
         got=f"one for {got}",
         hint=f"Load a {what} made for the checkpoint, or a checkpoint of its family.",
     )
+
+
+def sound(net: Net, what: str, where: str) -> Net:
+    """`net`, unless weights of it are NaN or infinite. Raises `ControlError` that names the first such tensor.
+
+    Only for nets that are read as a whole when they are loaded.
+    """
+    damaged = [name for name, weight in net.named_parameters() if not bool(weight.isfinite().all())]
+    if damaged:
+        raise ControlError(
+            f"there are numbers in this {what} that are none",
+            where=f"{where}, {damaged[0]}",
+            got=f"NaN or infinity in {len(damaged)} tensor{'s' if len(damaged) > 1 else ''}",
+            hint="The file is damaged, or its training went wrong. Download it again.",
+        )
+    return net

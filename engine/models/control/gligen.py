@@ -11,8 +11,10 @@ import torch
 from torch import Tensor
 
 from engine.memory.handle import ModelHandle
+from engine.memory.precision import compute_dtype
+from engine.memory.work import in_one_piece
 from engine.models.assembly import fill
-from engine.models.control.errors import ControlError, family_of, other_base
+from engine.models.control.errors import ControlError, family_of, other_base, sound
 from engine.models.detect import ArchitectureError, Shapes, detect, wrong_kind
 from engine.models.diffusers_names import is_unet, unet_names
 from engine.models.nets.gligen import Gligen, GligenConfig
@@ -74,7 +76,7 @@ class Grounding(Control, Patch):
 
     def with_box(self, box: Box) -> Grounding:
         """With one more box. Raises `ControlError` for one too many, or a phrase that the net does not know."""
-        with self.model.net.lease() as net:
+        with self.model.net.look() as net:
             width = net.config.phrase
         if box.phrase.shape[-1] != width:
             raise ControlError(
@@ -90,22 +92,26 @@ class Grounding(Control, Patch):
     def begun(self, call: Call) -> Patch:
         """The tokens of the boxes, for every row of a call."""
         size = (call.x.shape[-2], call.x.shape[-1])
-        with self.model.net.lease() as net:
-            device, dtype = self.model.net.device, self.model.net.dtype
-            config = call.net.config if isinstance(call.net, UNet) else None
+        handle = self.model.net
+        config = call.net.config if isinstance(call.net, UNet) else None
+        with handle.look() as net:
             if config is not None:
                 _check(self.model.name, net, config)
-            boxes, phrases = (
-                torch.zeros(len(call.rows), MAX_BOXES, 4),
-                torch.zeros(len(call.rows), MAX_BOXES, net.config.phrase),
-            )
-            there = torch.zeros(len(call.rows), MAX_BOXES)
-            for number, row in enumerate(call.rows):
-                for place, box in enumerate(() if row.negative else self.boxes):
-                    boxes[number, place] = torch.tensor(box.corners(row, size, self.downscale))
-                    phrases[number, place] = box.phrase[0]
-                    there[number, place] = 1
-            tokens = net.position_net(*(t.to(device, dtype) for t in (boxes, phrases, there)))
+            phrase = net.config.phrase
+        boxes, phrases = torch.zeros(len(call.rows), MAX_BOXES, 4), torch.zeros(len(call.rows), MAX_BOXES, phrase)
+        there = torch.zeros(len(call.rows), MAX_BOXES)
+        for number, row in enumerate(call.rows):
+            for place, box in enumerate(() if row.negative else self.boxes):
+                boxes[number, place] = torch.tensor(box.corners(row, size, self.downscale))
+                phrases[number, place] = box.phrase[0]
+                there[number, place] = 1
+        inputs = tuple(t.to(handle.device, handle.dtype) for t in (boxes, phrases, there))
+
+        def placed(net: Gligen, *inputs: Tensor) -> Tensor:
+            out: Tensor = net.position_net(*inputs)
+            return out
+
+        tokens = handle.run(lambda: in_one_piece("tokens", placed, *inputs), lambda net, _given: placed(net, *inputs))
         return Grounded(self.model, tokens, config)
 
 
@@ -119,14 +125,20 @@ class Grounded(Patch):
 
     def after_self_attention(self, site: Site, x: Tensor) -> Tensor:
         """The tokens `(B, N, C)` of the picture after they looked at the boxes."""
-        with self.model.net.lease() as net:
-            place = f"{site.part}_{'block' if site.part == 'middle' else f'blocks_{site.block}'}_1"
-            layer = f"{place}_transformer_blocks_{site.layer}"
+        place = f"{site.part}_{'block' if site.part == 'middle' else f'blocks_{site.block}'}_1"
+        layer = f"{place}_transformer_blocks_{site.layer}"
+        with self.model.net.look() as net:
             if self.config is None or layer not in net.fusers:
                 return x
-            heads = self.config.heads(x.shape[-1])
-            out: Tensor = net.fusers[layer](x.to(self.tokens), self.tokens, heads).to(x)
-        return out
+        heads = self.config.heads(x.shape[-1])
+
+        def fused(net: Gligen, x: Tensor, tokens: Tensor) -> Tensor:
+            out: Tensor = net.fusers[layer](x, tokens, heads)
+            return out
+
+        inputs = x.to(self.tokens), self.tokens
+        work = in_one_piece(layer, fused, *inputs)
+        return self.model.net.run(lambda: work, lambda net, _given: fused(net, *inputs)).to(x)
 
 
 def load_gligen(path: Path, device: torch.device, *, dtype: torch.dtype | None = None) -> GligenModel:
@@ -147,8 +159,9 @@ def load_gligen(path: Path, device: torch.device, *, dtype: torch.dtype | None =
     config = gligen_config({name: tuple(tensor.shape) for name, tensor in tensors.items()}, path.name)
     with torch.device("meta"):
         net = Gligen(config)
-    dtype = dtype or (torch.float32 if device.type == "cpu" else torch.float16)
-    return GligenModel(path.name, ModelHandle(fill(net, tensors, dtype, path.name, exact=True), device))
+    dtype = dtype or compute_dtype(device)
+    fill(net, tensors, dtype, path.name, exact=True)
+    return GligenModel(path.name, ModelHandle(sound(net, "GLIGEN", path.name), device))
 
 
 def gligen_config(shapes: Shapes, where: str) -> GligenConfig:

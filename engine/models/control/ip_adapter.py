@@ -13,8 +13,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from engine.memory.handle import ModelHandle
+from engine.memory.precision import compute_dtype
+from engine.memory.work import Given, Work, in_one_piece
 from engine.models.assembly import fill
-from engine.models.control.errors import ControlError, family_of, other_base
+from engine.models.control.errors import ControlError, family_of, other_base, sound
 from engine.models.control.hints import Kept
 from engine.models.detect import ArchitectureError, Shapes, detect, wrong_kind
 from engine.models.nets.patches import Attend, Call, Patch, Site
@@ -65,9 +67,15 @@ class IPAdapterModel:
                 got=f"{seen.shape[-1]}",
                 hint="Load the CLIP vision model that the IP-Adapter was trained with.",
             )
-        with self.net.lease() as net:
+
+        def tokens(net: IPAdapter, _given: Given) -> Tensor:
             out: Tensor = net.tokens(seen.to(self.net.device, self.net.dtype))
-        return out.float().cpu()
+            return out.float().cpu()
+
+        def work() -> Work:
+            return in_one_piece("tokens", lambda net, seen: net.tokens(seen), seen.to(self.net.dtype), once=True)
+
+        return self.net.run(work, tokens)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,18 +102,23 @@ class PicturePrompt(Patch):
         if not isinstance(call.net, UNet) or not self.low <= call.sigma <= self.high:
             return Patch()
         numbers = layer_numbers(call.net.config)
-        with self.model.net.lease() as net:
+        handle = self.model.net
+        with handle.look() as net:
             _check(self.model.name, net, numbers, call.net.config, self.model.width)
-            device, dtype = call.x.device, call.x.dtype
+        device, dtype = call.x.device, call.x.dtype
+        both = torch.stack([self._whole(t) for t in (self.positive, self.negative)]).to(handle.dtype)
 
-            def projected() -> tuple[Tensor, ...]:
-                both = torch.stack([self._whole(t) for t in (self.positive, self.negative)])
-                both = both.to(self.model.net.device, self.model.net.dtype)
-                layers = (net.layer(number) for number in numbers.values())
-                pairs = ((layer.to_k_ip(both), layer.to_v_ip(both)) for layer in layers)
-                return tuple(t.to(device, dtype) for pair in pairs for t in pair)
+        def projected(net: IPAdapter, both: Tensor) -> tuple[Tensor, ...]:
+            layers = (net.layer(number) for number in numbers.values())
+            return tuple(t for layer in layers for t in (layer.to_k_ip(both), layer.to_v_ip(both)))
 
-            found = self.kept.get((str(device), dtype), None, projected)
+        def placed(net: IPAdapter, _given: Given) -> tuple[Tensor, ...]:
+            return tuple(t.to(device, dtype) for t in projected(net, both.to(handle.device)))
+
+        def found_anew() -> tuple[Tensor, ...]:
+            return handle.run(lambda: in_one_piece("projected", projected, both, once=True), placed)
+
+        found = self.kept.get((str(device), dtype), None, found_anew)
         which = torch.tensor([int(row.negative) for row in call.rows], device=device)
         pairs = {
             place: (found[2 * number], found[2 * number + 1])
@@ -211,7 +224,7 @@ def load_ip_adapter(path: Path, device: torch.device, *, dtype: torch.dtype | No
         form, projection = _projection(shapes, path.name)
         net = IPAdapter(projection, layers)
     own = {name: weights[name] for name in weights if name.startswith(("image_proj.", "ip_adapter."))}
-    dtype = dtype or (torch.float32 if device.type == "cpu" else torch.float16)
+    dtype = dtype or compute_dtype(device)
     entering = {
         "plain": "image_proj.proj.weight",
         "plus": "image_proj.proj_in.weight",
@@ -219,9 +232,8 @@ def load_ip_adapter(path: Path, device: torch.device, *, dtype: torch.dtype | No
     }[form]
     seen = shapes[entering]
     width = next(iter(layers.values()))[0]
-    return IPAdapterModel(
-        path.name, ModelHandle(fill(net, own, dtype, path.name, exact=True), device), form, seen[1], width
-    )
+    sound(fill(net, own, dtype, path.name, exact=True), "IP-Adapter", path.name)
+    return IPAdapterModel(path.name, ModelHandle(net, device), form, seen[1], width)
 
 
 def _projection(shapes: Shapes, where: str) -> tuple[Form, nn.Module]:

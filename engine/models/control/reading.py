@@ -10,6 +10,7 @@ from torch import Tensor
 
 from engine.foundation.json import parse_lenient
 from engine.memory.handle import ModelHandle
+from engine.memory.precision import compute_dtype
 from engine.models.assembly import fill
 from engine.models.configs import unet_config
 from engine.models.control.control_lora import MARKER, ControlLoraModel
@@ -36,7 +37,7 @@ def load_control(
     kind or with parts missing, and what `open_weights` raises.
     """
     weights = open_weights(path)
-    dtype = dtype or (torch.float32 if device.type == "cpu" else torch.float16)
+    dtype = dtype or compute_dtype(device)
     if MARKER in weights:
         own = {name: tensor for name, tensor in weights.items() if name != MARKER}
         return ControlLoraModel(path.name, own, device, dtype)

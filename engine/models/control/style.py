@@ -11,8 +11,10 @@ import torch
 from torch import Tensor
 
 from engine.memory.handle import ModelHandle
+from engine.memory.precision import compute_dtype
+from engine.memory.work import Given, Work, in_one_piece
 from engine.models.assembly import fill
-from engine.models.control.errors import ControlError
+from engine.models.control.errors import ControlError, sound
 from engine.models.detect import detect, wrong_kind
 from engine.models.nets.patches import Attend, Patch, Site
 from engine.models.nets.picture_prompts import StyleAdapter
@@ -39,18 +41,25 @@ class StyleModel:
 
     def tokens(self, states: ImageStates) -> Tensor:
         """The tokens `(B, T, D)` of pictures. Raises `ControlError` for another image tower's states."""
-        with self.net.lease() as net:
+        with self.net.look() as net:
             wanted = net.style_embedding.shape[-1]
-            if states.last.shape[-1] != wanted:
-                raise ControlError(
-                    "this picture was seen by another image encoder",
-                    where=f"{self.name}, input clip_vision_output",
-                    expected=f"states of width {wanted}" + (", those of CLIP ViT-L" if wanted == 1024 else ""),
-                    got=f"{states.last.shape[-1]}",
-                    hint="Load the CLIP vision model that the style model was trained with.",
-                )
+        if states.last.shape[-1] != wanted:
+            raise ControlError(
+                "this picture was seen by another image encoder",
+                where=f"{self.name}, input clip_vision_output",
+                expected=f"states of width {wanted}" + (", those of CLIP ViT-L" if wanted == 1024 else ""),
+                got=f"{states.last.shape[-1]}",
+                hint="Load the CLIP vision model that the style model was trained with.",
+            )
+
+        def tokens(net: StyleAdapter, _given: Given) -> Tensor:
             out: Tensor = net(states.last.to(self.net.device, self.net.dtype))
-        return out.float().cpu()
+            return out.float().cpu()
+
+        def work() -> Work:
+            return in_one_piece("tokens", lambda net, last: net(last), states.last.to(self.net.dtype), once=True)
+
+        return self.net.run(work, tokens)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -88,5 +97,6 @@ def load_style_model(path: Path, device: torch.device, *, dtype: torch.dtype | N
     layers = len({name.split(".")[1] for name in weights if name.startswith("transformer_layes.")})
     with torch.device("meta"):
         net = StyleAdapter(channels, width, tokens, layers)
-    dtype = dtype or (torch.float32 if device.type == "cpu" else torch.float16)
-    return StyleModel(path.name, ModelHandle(fill(net, weights, dtype, path.name, exact=True), device))
+    dtype = dtype or compute_dtype(device)
+    fill(net, weights, dtype, path.name, exact=True)
+    return StyleModel(path.name, ModelHandle(sound(net, "style model", path.name), device))

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import ClassVar
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from engine.memory.handle import ModelHandle
+from engine.memory.work import Given, in_one_piece
 from engine.models.assembly import fill
-from engine.models.control.controlnet import ControlModel
-from engine.models.control.errors import other_base
-from engine.models.control.hints import Kept, channels_of, for_rows
+from engine.models.control.controlnet import ControlModel, HintUse
+from engine.models.control.errors import other_base, sound
+from engine.models.control.hints import channels_of, for_rows
 from engine.models.detect import ArchitectureError, Shapes
 from engine.models.nets.patches import Call, Patch, Site
 from engine.models.nets.t2i_adapter import StageConfig, T2IAdapter, T2IAdapterConfig
@@ -42,36 +42,32 @@ class T2IAdapterModel(ControlModel):
 
     def control(self, image: Image, strength: float, start: float, end: float, *, shared: bool = False) -> Control:
         """See `ControlModel`."""
-        with self.net.lease() as net:
+        with self.net.look() as net:
             channels_of(image, net.config.hint_channels, self.name)
         return T2IAdapterUse(self, image, strength, start, end, shared)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class T2IAdapterUse(Control, Patch):
-    """An adapter with a hint `(B, H, W, C)` in 0..1 of any size, times `strength`. It is asked once a sampling."""
+class T2IAdapterUse(HintUse[T2IAdapterModel]):
+    """An adapter with its hint. It is asked once a sampling."""
 
-    kind: ClassVar[str] = "hint"
-
-    model: T2IAdapterModel
-    image: Tensor
-    strength: float = 1.0
-    start: float = 0.0
-    end: float = 1.0
-    shared: bool = False
-    kept: Kept = field(default_factory=Kept, repr=False)
+    __slots__ = ()
 
     def begun(self, call: Call) -> Patch:
         """What is added in one call."""
         canvas = (call.x.shape[-2], call.x.shape[-1])
-        with self.model.net.lease() as net:
-            device, dtype, multiple = self.model.net.device, self.model.net.dtype, net.config.unshuffle
-            hint = channels_of(self.image, net.config.hint_channels, self.model.name)
+        handle = self.model.net
+        with handle.look() as net:
+            config = net.config
+        hint = channels_of(self.image, config.hint_channels, self.model.name)
 
-            def features(part: Tensor) -> tuple[Tensor, ...]:
-                return tuple(net(part.to(device, dtype)))
+        def features(part: Tensor) -> tuple[Tensor, ...]:
+            def computed(net: T2IAdapter, _given: Given) -> tuple[Tensor, ...]:
+                return tuple(net(part.to(handle.device, handle.dtype)))
 
-            found = for_rows(hint, call.rows, canvas, self.kept, (str(device), dtype), features, multiple)
+            return handle.run(lambda: in_one_piece("features", lambda net, x: net(x), part.to(handle.dtype)), computed)
+
+        key = str(handle.device), handle.dtype
+        found = for_rows(hint, call.rows, canvas, self.kept, key, features, config.unshuffle)
         added = [(feature * self.strength).to(call.x) for feature in found]
         if not isinstance(call.net, UNet):
             return Features({}, None)
@@ -163,7 +159,7 @@ def adapter_net(weights: Mapping[str, Tensor], names: Mapping[str, str], dtype: 
     config = adapter_config({name: tuple(tensor.shape) for name, tensor in named.items()}, where)
     with torch.device("meta"):
         net = T2IAdapter(config)
-    return fill(net, named, dtype, where, exact=True)
+    return sound(fill(net, named, dtype, where, exact=True), "T2I-Adapter", where)
 
 
 def adapter_config(shapes: Shapes, where: str) -> T2IAdapterConfig:

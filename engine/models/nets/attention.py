@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -15,11 +16,15 @@ from engine.models.nets.patches import Site, after_self_attention, attention, so
 
 
 class Attention(nn.Module):
-    """Multi-head attention of `x` `(B, N, C)` over `context` `(B, M, D)` (over itself when None)."""
+    """Multi-head attention of `x` `(B, N, C)` over `context` `(B, M, D)` (over itself when None).
+
+    Products are taken in `dtype` (None: in that of `x`), see `attend_in`.
+    """
 
     def __init__(self, channels: int, context_channels: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
+        self.dtype: torch.dtype | None = None
         self.to_q = nn.Linear(channels, channels, bias=False)
         self.to_k = nn.Linear(context_channels, channels, bias=False)
         self.to_v = nn.Linear(context_channels, channels, bias=False)
@@ -28,13 +33,26 @@ class Attention(nn.Module):
     def forward(self, x: Tensor, context: Tensor | None = None, site: Site | None = None) -> Tensor:
         here = site and replace(site, kind="self" if context is None else "cross", tokens=x)
         keys, values = sources(here, x if context is None else context)
-        q, k, v = (self._split(t) for t in (self.to_q(x), self.to_k(keys), self.to_v(values)))
+        q, k, v = (
+            self._split(t if self.dtype is None else t.to(self.dtype))
+            for t in (self.to_q(x), self.to_k(keys), self.to_v(values))
+        )
         mixed = F.scaled_dot_product_attention(q, k, v) if here is None else attention(here, q, k, v)
-        out: Tensor = self.to_out(mixed.transpose(1, 2).flatten(2))
+        out: Tensor = self.to_out(mixed.to(x.dtype).transpose(1, 2).flatten(2))
         return out
 
     def _split(self, t: Tensor) -> Tensor:
         return t.reshape(*t.shape[:2], self.heads, -1).transpose(1, 2)
+
+
+def attend_in(net: nn.Module, dtype: torch.dtype | None) -> None:
+    """Let the attention of `net` take its products in `dtype` (None: in the type of all the rest).
+
+    Those of Stable Diffusion 2 leave the range of float16 where a device adds them up in it.
+    """
+    for module in net.modules():
+        if isinstance(module, Attention):
+            module.dtype = dtype
 
 
 class GegluProjection(nn.Module):
@@ -120,14 +138,19 @@ class SpatialTransformer(nn.Module):
         h = h.flatten(2).transpose(1, 2)
         if self.linear_projection:
             h = self.proj_in(h)
-        for layer, block in enumerate(self.transformer_blocks):
-            h = block(h, context, site and site.inside(layer, (height, width)))
+        for layer in range(len(self.transformer_blocks)):
+            h = self._layer(layer, h, context, site and site.inside(layer, (height, width)))
         if self.linear_projection:
             h = self.proj_out(h)
         h = h.transpose(1, 2).unflatten(2, (height, width))
         if not self.linear_projection:
             h = self.proj_out(h)
         out: Tensor = x + h
+        return out
+
+    def _layer(self, layer: int, h: Tensor, context: Tensor, site: Site | None) -> Tensor:
+        """Tokens `(B, N, C)` through one block."""
+        out: Tensor = self.transformer_blocks[layer](h, context, site)
         return out
 
 

@@ -16,7 +16,11 @@ from torch.nn import functional as F
 
 @dataclass(frozen=True, slots=True)
 class AutoencoderConfig:
-    """Shape of an autoencoder: `channel_mult` has one entry a level, finest first; each further one halves the size."""
+    """Shape of an autoencoder: `channel_mult` has one entry a level, finest first; each further one halves the size.
+
+    `quant` and `post_quant` say which of the 1x1 convolutions between the halves there are. With `video` its decoder
+    also has layers over the frames of a video (`video_autoencoder`).
+    """
 
     in_channels: int = 3
     out_channels: int = 3
@@ -24,6 +28,9 @@ class AutoencoderConfig:
     channel_mult: tuple[int, ...] = (1, 2, 4, 4)
     num_res_blocks: int = 2
     latent_channels: int = 4
+    quant: bool = True
+    post_quant: bool = True
+    video: bool = False
 
     @property
     def downscale(self) -> int:
@@ -96,11 +103,11 @@ class Upsample(nn.Module):
 class Middle(nn.Module):
     """Residual block, attention, residual block at the coarsest level."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, block: type[ResnetBlock] = ResnetBlock) -> None:
         super().__init__()
-        self.block_1 = ResnetBlock(channels, channels)
+        self.block_1 = block(channels, channels)
         self.attn_1 = AttentionBlock(channels)
-        self.block_2 = ResnetBlock(channels, channels)
+        self.block_2 = block(channels, channels)
 
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = self.block_2(self.attn_1(self.block_1(x)))
@@ -110,10 +117,10 @@ class Middle(nn.Module):
 class Level(nn.Module):
     """The blocks of one resolution, with the step to the next."""
 
-    def __init__(self, channels: int, out_channels: int, blocks: int) -> None:
+    def __init__(self, channels: int, out_channels: int, blocks: int, block: type[ResnetBlock] = ResnetBlock) -> None:
         super().__init__()
         widths = [channels, *[out_channels] * blocks]
-        self.block = nn.ModuleList(ResnetBlock(a, b) for a, b in pairwise(widths))
+        self.block = nn.ModuleList(block(a, b) for a, b in pairwise(widths))
 
     def forward(self, x: Tensor) -> Tensor:
         for block in self.block:
@@ -152,13 +159,13 @@ class Encoder(nn.Module):
 class Decoder(nn.Module):
     """Latent `(B, latent_channels, h, w)` to image `(B, 3, h * f, w * f)` in about -1..1."""
 
-    def __init__(self, config: AutoencoderConfig) -> None:
+    def __init__(self, config: AutoencoderConfig, block: type[ResnetBlock] = ResnetBlock) -> None:
         super().__init__()
         widths = [config.channels * mult for mult in config.channel_mult]
         self.conv_in = nn.Conv2d(config.latent_channels, widths[-1], 3, padding=1)
-        self.mid = Middle(widths[-1])
+        self.mid = Middle(widths[-1], block)
         self.up = nn.ModuleList(
-            Level(before, after, config.num_res_blocks + 1)
+            Level(before, after, config.num_res_blocks + 1, block)
             for before, after in zip([*widths[1:], widths[-1]], widths, strict=True)
         )
         for level, width in zip(self.up[1:], widths[1:], strict=True):
@@ -177,22 +184,25 @@ class Decoder(nn.Module):
 class Autoencoder(nn.Module):
     """Encoder and decoder with the 1x1 convolutions between them."""
 
-    def __init__(self, config: AutoencoderConfig) -> None:
+    def __init__(self, config: AutoencoderConfig, decoder: type[Decoder] = Decoder) -> None:
         super().__init__()
         self.config = config
         self.encoder = Encoder(config)
-        self.decoder = Decoder(config)
-        self.quant_conv = nn.Conv2d(2 * config.latent_channels, 2 * config.latent_channels, 1)
-        self.post_quant_conv = nn.Conv2d(config.latent_channels, config.latent_channels, 1)
+        self.decoder = decoder(config)
+        if config.quant:
+            self.quant_conv = nn.Conv2d(2 * config.latent_channels, 2 * config.latent_channels, 1)
+        if config.post_quant:
+            self.post_quant_conv = nn.Conv2d(config.latent_channels, config.latent_channels, 1)
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log-variance `(B, C, h, w)` of the latents of `x` `(B, 3, H, W)` in -1..1."""
-        mean, logvar = self.quant_conv(self.encoder(x)).chunk(2, dim=1)
+        h = self.encoder(x)
+        mean, logvar = (self.quant_conv(h) if self.config.quant else h).chunk(2, dim=1)
         return mean, logvar.clamp(-30.0, 20.0)
 
     def decode(self, z: Tensor) -> Tensor:
         """Image `(B, 3, H, W)`, about -1..1, of latents `(B, C, h, w)`."""
-        out: Tensor = self.decoder(self.post_quant_conv(z))
+        out: Tensor = self.decoder(self.post_quant_conv(z) if self.config.post_quant else z)
         return out
 
     def forward(self, x: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Patches of a UNet: frozen values that take part in one call of its forward and leave the module as it is.
+"""Patches of a net: frozen values that take part in one call of its forward and leave the module as it is.
 
 A patch overrides the hooks it needs. Hooks on feature maps run in the order of the patches; around attention the first
 patch is the outermost, so what it hands on is what the next one sees.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal, TypeAlias
 
 from torch import Tensor, nn
@@ -15,7 +16,8 @@ from torch.nn import functional as F
 
 from engine.tensors.rows import Rows
 
-Part: TypeAlias = Literal["input", "middle", "output"]
+Part: TypeAlias = Literal["input", "middle", "output", "stack"]
+"""The ways down and up of a net and what is between them; transformers whose blocks are all alike are one stack."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,9 +69,31 @@ class Call:
     sigma: float
     rows: Rows
 
+    @classmethod
+    def of(
+        cls,
+        net: nn.Module,
+        x: Tensor,
+        timesteps: Tensor,
+        context: Tensor,
+        y: Tensor | None,
+        sigma: float,
+        rows: Rows | None,
+    ) -> Call:
+        """A call whose rows are samples on the whole canvas where `rows` is None."""
+        return cls(net, x, timesteps, context, y, sigma, rows or Rows.whole(len(x), (x.shape[-2], x.shape[-1])))
+
+
+def started(patches: tuple[Patch, ...], call: Call, width: int) -> Site | None:
+    """Where patches are asked first in a call of a net of `width`, with what they are for it; None without patches."""
+    if not patches:
+        return None
+    canvas = (call.x.shape[-2], call.x.shape[-1])
+    return Site(tuple(patch.begun(call) for patch in patches), call.sigma, canvas, width)
+
 
 class Patch:
-    """A change to one call of a UNet; every hook leaves things as they are unless it is overridden."""
+    """A change to one call of a net; every hook leaves things as they are unless it is overridden."""
 
     __slots__ = ()
 
@@ -96,6 +120,10 @@ class Patch:
     def joined(self, site: Site, x: Tensor, skip: Tensor) -> tuple[Tensor, Tensor]:  # noqa: ARG002
         """The feature map and the one kept on the way down, before an output block takes both."""
         return x, skip
+
+    def through(self, site: Site, x: Tensor, block: Callable[[Tensor], Tensor]) -> Tensor:  # noqa: ARG002
+        """The tokens `(B, N, C)` after a block of a transformer net; `block` computes them without this patch."""
+        return block(x)
 
     def sources(self, site: Site, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:  # noqa: ARG002
         """What keys and values are made of: tokens `(B, N, D)`, the same for both before any patch."""
@@ -136,6 +164,14 @@ def joined(site: Site | None, x: Tensor, skip: Tensor) -> tuple[Tensor, Tensor]:
         for patch in site.patches:
             x, skip = patch.joined(site, x, skip)
     return x, skip
+
+
+def through(site: Site | None, x: Tensor, block: Callable[[Tensor], Tensor]) -> Tensor:
+    """A block of a transformer net, through every patch's hook of this name, the first one outermost."""
+    if site is not None:
+        for patch in reversed(site.patches):
+            block = partial(patch.through, site, block=block)
+    return block(x)
 
 
 def sources(site: Site | None, tokens: Tensor) -> tuple[Tensor, Tensor]:

@@ -14,8 +14,17 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from engine.models.nets.attention import SpatialTransformer
-from engine.models.nets.patches import Call, Part, Patch, Site, joined, passed, skipped
+from engine.models.nets.denoising import DenoisingNet
+from engine.models.nets.patches import Call, Part, Patch, Site, joined, passed, skipped, started
 from engine.tensors.rows import Rows
+
+# What is alive at once on a level, in feature maps of its channels, with flash attention: a GEGLU feed-forward holds
+# its projection (8), its gate and its product (4 each) and what it is to be added to; attention holds less besides the
+# keys and values of the tokens, and so does a residual block. By counting live tensors, as the test does again.
+FEED_FORWARD_MAPS = 21
+ATTENTION_MAPS = 9
+RESIDUAL_MAPS = 7
+VIDEO_MAPS = 3  # beside a feed-forward over time: what single frames gave, and their tokens in another order
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +36,8 @@ class UNetConfig:
     `vector_channels` is the width of the extra conditioning vector `y` (SDXL's sizes, unCLIP's image), None for none;
     with `classes` `y` is a number of a table instead (the x4 upscaler's noise levels). `guidance_channels` is the width
     of the embedding of the guidance scale (latent consistency models). Levels that are `cross_only` have no
-    self-attention: both attentions look at the tokens; an empty tuple means that there are none.
+    self-attention: both attentions look at the tokens; an empty tuple means that there are none. With `video` every
+    block also has layers over the frames of a video (`video_unet`).
     """
 
     in_channels: int = 4
@@ -45,6 +55,7 @@ class UNetConfig:
     classes: int | None = None
     guidance_channels: int | None = None
     cross_only: tuple[bool, ...] = ()
+    video: bool = False
 
     def heads(self, channels: int) -> int:
         """Number of attention heads on a level of `channels` channels."""
@@ -52,6 +63,22 @@ class UNetConfig:
             return channels // self.head_channels
         assert self.num_heads is not None
         return self.num_heads
+
+    def activations(self, height: int, width: int, tokens: int) -> int:
+        """See `NetConfig`. Right within a tenth for nets with attention, and above for those without."""
+        kept, working = self.model_channels * height * width, 0
+        for level, (mult, depth) in enumerate(zip(self.channel_mult, self.transformer_depth, strict=True)):
+            channels, cells = mult * self.model_channels, height * width
+            kept += self.num_res_blocks * channels * cells
+            working = max(working, RESIDUAL_MAPS * channels * cells)
+            if depth or (level == len(self.channel_mult) - 1 and self.middle_depth):
+                maps = FEED_FORWARD_MAPS + (VIDEO_MAPS if self.video else 0)
+                working = max(working, maps * channels * cells)
+                working = max(working, (ATTENTION_MAPS * cells + 2 * tokens) * channels)
+            height, width = -(-height // 2), -(-width // 2)
+            if level < len(self.channel_mult) - 1:
+                kept += channels * height * width
+        return kept + working
 
 
 def timestep_embedding(timesteps: Tensor, channels: int, max_period: float = 10_000.0) -> Tensor:
@@ -143,8 +170,10 @@ class Block(nn.Sequential):
         return x
 
 
-class UNet(nn.Module):
+class UNet(DenoisingNet):
     """Predicts epsilon or v from a noisy latent."""
+
+    config: UNetConfig
 
     def __init__(self, config: UNetConfig) -> None:
         super().__init__()
@@ -169,10 +198,10 @@ class UNet(nn.Module):
             if level < len(config.channel_mult) - 1:
                 self.input_blocks.append(Block(Downsample(channels)))
                 skips.append(channels)
-        middle: list[nn.Module] = [ResBlock(channels, channels, embedding)]
+        middle: list[nn.Module] = [self._residual(channels, channels)]
         if config.middle_depth:
             middle.append(self._transformer(channels, config.middle_depth, cross_only=False))
-        self.middle_block = Block(*middle, ResBlock(channels, channels, embedding))
+        self.middle_block = Block(*middle, self._residual(channels, channels))
         self.output_blocks = nn.ModuleList()
         for level, mult in reversed(list(enumerate(config.channel_mult))):
             for index in range(config.num_res_blocks + 1):
@@ -204,49 +233,46 @@ class UNet(nn.Module):
         only; `sigma` is what they are told of the noise, and `rows` of each row of `x` (None: samples on the whole
         canvas).
         """
-        start = self._begun(patches, sigma, x, timesteps, context, y, rows) if patches else None
+        call = Call.of(self, x, timesteps, context, y, sigma, rows)
+        start = started(patches, call, self.config.model_channels)
+        return self._through(x, self._embedding(x, timesteps, y, guidance), context, start)
+
+    def _embedding(self, x: Tensor, timesteps: Tensor, y: Tensor | None, guidance: Tensor | None) -> Tensor:
+        """What residual blocks are told of a row's timestep, vector and guidance scale, `(B, E)`."""
         time = timestep_embedding(timesteps, self.config.model_channels).to(x.dtype)
         if self.config.guidance_channels is not None and guidance is not None:
             time = time + self.time_cond_proj(guidance_embedding(guidance, self.config.guidance_channels).to(x.dtype))
-        embedding = self.time_embed(time)
+        embedding: Tensor = self.time_embed(time)
         if self.config.vector_channels is not None or self.config.classes is not None:
             embedding = embedding + self.label_emb(y)
+        return embedding
+
+    def _through(self, x: Tensor, embedding: Tensor, context: Tensor, start: Site | None) -> Tensor:
+        """`x` through all blocks."""
         skips: list[Tensor] = []
         for number, block in enumerate(self.input_blocks):
-            site = _at(start, "input", number)
+            site = at(start, "input", number)
             x = skipped(site, block(x, embedding, context, site=site))
             skips.append(x)
             x = passed(site, x)
-        x = self.middle_block(x, embedding, context, site=_at(start, "middle", 0))
+        x = self.middle_block(x, embedding, context, site=at(start, "middle", 0))
         for number, block in enumerate(self.output_blocks):
-            site = _at(start, "output", number)
+            site = at(start, "output", number)
             x = torch.cat(joined(site, x, skips.pop()), dim=1)
             size = (skips[-1].shape[-2], skips[-1].shape[-1]) if skips else None
             x = block(x, embedding, context, size, site)
         out: Tensor = self.out(x)
         return out
 
-    def _begun(
-        self,
-        patches: tuple[Patch, ...],
-        sigma: float,
-        x: Tensor,
-        timesteps: Tensor,
-        context: Tensor,
-        y: Tensor | None,
-        rows: Rows | None,
-    ) -> Site:
-        """Where patches are asked first, with what they are for this call."""
-        canvas = (x.shape[-2], x.shape[-1])
-        call = Call(self, x, timesteps, context, y, sigma, rows or Rows.whole(len(x), canvas))
-        return Site(tuple(patch.begun(call) for patch in patches), sigma, canvas, self.config.model_channels)
-
     def _level(self, channels: int, out_channels: int, level: int) -> Block:
-        layers: list[nn.Module] = [ResBlock(channels, out_channels, 4 * self.config.model_channels)]
+        layers: list[nn.Module] = [self._residual(channels, out_channels)]
         if self.config.transformer_depth[level]:
             cross_only = bool(self.config.cross_only) and self.config.cross_only[level]
             layers.append(self._transformer(out_channels, self.config.transformer_depth[level], cross_only))
         return Block(*layers)
+
+    def _residual(self, channels: int, out_channels: int) -> ResBlock:
+        return ResBlock(channels, out_channels, 4 * self.config.model_channels)
 
     def _transformer(self, channels: int, depth: int, cross_only: bool) -> SpatialTransformer:
         config = self.config
@@ -255,5 +281,6 @@ class UNet(nn.Module):
         )
 
 
-def _at(site: Site | None, part: Part, block: int) -> Site | None:
+def at(site: Site | None, part: Part, block: int) -> Site | None:
+    """The site of a block; None where there are no patches."""
     return None if site is None else replace(site, part=part, block=block)

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import ClassVar, TypeAlias
+from typing import ClassVar, Protocol, TypeAlias
 
 import torch
 from torch import Tensor
 
 from engine.memory.handle import ModelHandle
-from engine.memory.room import Given, Work
+from engine.memory.work import Given, Work
 from engine.models.adapters.adapter import Adapter, Stack
 from engine.models.adapters.applying import ChangedWeights, FileStack
 from engine.models.adapters.hooks import Hooks, text_stacks
@@ -27,6 +27,21 @@ from engine.tensors.values import Conditioning, Prompt
 
 Token: TypeAlias = int | Tensor
 Embeddings: TypeAlias = Callable[[str], tuple[Tensor, ...] | None]
+
+
+class PromptEncoder(Protocol):
+    """What every text encoder can do that goes over a CLIP link: CLIP, and T5 where a model has that instead."""
+
+    socket: ClassVar[str] = "CLIP"
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the weights."""
+        ...
+
+    def encode(self, text: str) -> Conditioning:
+        """The conditioning of a prompt."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,23 +188,19 @@ class TextEncoder:
             ids[row, len(tokens) + 1] = self.recipe.end
 
         def read(net: Tower, _given: Given) -> tuple[Tensor, Tensor]:
-            with self.changed.applied(net, self.adapters, self.hooked):
-                inputs = (ids.to(self.net.device), vectors, self.last_layer, self.attention)
-                states, pooled = tower_states(net, *inputs, self.recipe)
+            inputs = (ids.to(self.net.device), vectors, self.last_layer, self.attention)
+            states, pooled = tower_states(net, *inputs, self.recipe)
             return states.float().cpu(), pooled.float().cpu()
 
         def work() -> Work:
-            changed = self.net.nbytes if self.hooked else self.changed.bytes_on(self.net.weights(), self.adapters)
             return Work(
                 (tuple(ids.shape), self.last_layer),
                 lambda net, ids: tower_states(net, ids, {}, self.last_layer, self.attention, self.recipe),
                 (ids,),
                 once=True,
-                changed=changed,
-                beside=self.changed,
             )
 
-        return self.net.run(work, read)
+        return self.net.run(work, read, self.changed.using(self.adapters, self.hooked))
 
 
 def token_weights(laid: Sequence[Sequence[Weighted[Token]]], length: int = 77) -> Tensor:

@@ -29,6 +29,7 @@ _IMAGE = {
     "ln_post.bias": "vision_model.post_layernorm.bias",
 }
 _BLOCKS_BACK = {name: original for original, name in _BLOCK.items()}
+_IMAGE_BACK = {name: original for original, name in _IMAGE.items()} | {"visual_projection.weight": "proj"}
 _TEXT_BACK = {name: original for original, name in _TEXT.items()} | {"text_projection.weight": "text_projection"}
 
 
@@ -59,6 +60,11 @@ def original_name(name: str) -> str:
             return f"transformer.resblocks.{number}.attn.in_proj_{leaf}"
         return f"transformer.resblocks.{number}.{_BLOCKS_BACK.get(part, part)}.{leaf}"
     return _TEXT_BACK.get(name, name)
+
+
+def original_image_name(name: str) -> str:
+    """The same for an image tower's tensor, below `visual.`."""
+    return _IMAGE_BACK.get(name) or original_name(name.removeprefix("vision_model."))
 
 
 def _renamed(

@@ -17,6 +17,7 @@ from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from engine.foundation.json import parse_lenient
 from engine.memory.handle import ModelHandle
+from engine.memory.work import Given, Work
 from engine.models.assembly import fill
 from engine.models.detect import ArchitectureError, Shapes, detect, wrong_kind
 from engine.models.text.open_clip import image_tower
@@ -26,6 +27,7 @@ from engine.tensors.values import Image
 MEAN, DEVIATION = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 HEAD_CHANNELS, MAX_HEADS = 64, 16  # ViT-L has 16 heads of 64 channels, ViT-H 16 of 80, bigG 16 of 104
 OPENAI_WIDTH = 1024  # towers up to ViT-L are OpenAI's and have its activation, wider ones are OpenCLIP's
+VIDEO_TOWER = "conditioner.embedders.0.open_clip.model.visual."  # in the checkpoints of Stable Video Diffusion
 _FIRST = "vision_model.embeddings.patch_embedding.weight"
 _PROJECTION = "visual_projection.weight"
 _TEXT_PROJECTION = "text_projection.weight"
@@ -73,10 +75,19 @@ class ImageEncoder:
         return self._seen(torch.zeros(1, 3, self.side, self.side))
 
     def _seen(self, pixels: Tensor) -> ImageStates:
-        with self.net.lease() as net:
-            out = net(pixel_values=pixels.to(self.net.device, self.net.dtype), output_hidden_states=True)
-            states = (out.image_embeds, *out.hidden_states[:-3:-1])
-        return ImageStates(*(state.float().cpu() for state in states))
+        def states(net: CLIPVisionModelWithProjection, pixels: Tensor) -> tuple[Tensor, ...]:
+            out = net(pixel_values=pixels, output_hidden_states=True)
+            return (out.image_embeds, *out.hidden_states[:-3:-1])
+
+        def seen(net: CLIPVisionModelWithProjection, given: Given) -> list[tuple[Tensor, ...]]:
+            placed = pixels.to(self.net.device, self.net.dtype)
+            parts = torch.split(placed, given.rows or len(pixels))
+            return [tuple(state.float().cpu() for state in states(net, part)) for part in parts]
+
+        def work() -> Work:
+            return Work(tuple(pixels.shape[1:]), states, (pixels[:1].to(self.net.dtype),), len(pixels), once=True)
+
+        return ImageStates(*(torch.cat(parts) for parts in zip(*self.net.run(work, seen), strict=True)))
 
 
 def prepared(pictures: Tensor, side: int, *, crop: bool = True) -> Tensor:
@@ -104,16 +115,29 @@ def load_image_encoder(path: Path, device: torch.device) -> ImageEncoder:
     `open_weights` raises.
     """
     weights = open_weights(path)
-    for prefix in ("", "visual.", "model.visual.", "embedder.model.visual."):
-        if f"{prefix}{_OPEN_CLIP}" in weights and f"{prefix}ln_pre.weight" in weights:
-            found = image_encoder_of(weights.part(prefix), device, path.name)
-            return replace(found, text_projection=_text_projection(weights))
+    prefix = _place(weights)
+    if prefix is not None:
+        found = image_encoder_of(weights.part(prefix), device, path.name)
+        return replace(found, text_projection=_text_projection(weights))
     if _FIRST not in weights:
         raise wrong_kind(path, detect(weights.shapes), "an image tower (CLIP vision)")
     beside = path.with_name("config.json")
     told = parse_lenient(beside.read_bytes(), where=beside.name) if beside.is_file() else {}
     found = image_encoder_of(weights, device, path.name, told if isinstance(told, dict) else {})
     return replace(found, text_projection=_text_projection(weights))
+
+
+def has_image_encoder(path: Path) -> bool:
+    """Whether there is an image tower in a checkpoint. Raises what `open_weights` raises."""
+    return _place(open_weights(path)) is not None
+
+
+def _place(weights: Mapping[str, Tensor]) -> str | None:
+    """The prefix of the image tower in OpenCLIP's names, if there is one."""
+    for prefix in ("", "visual.", "model.visual.", "embedder.model.visual.", VIDEO_TOWER):
+        if f"{prefix}{_OPEN_CLIP}" in weights and f"{prefix}ln_pre.weight" in weights:
+            return prefix
+    return None
 
 
 def image_encoder_of(

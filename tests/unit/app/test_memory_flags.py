@@ -27,8 +27,19 @@ def test_amounts_and_policies_are_read() -> None:
     assert (plain.vram_budget, plain.reserve_vram, plain.vram_policy, plain.device) == (None, 0, None, None)
 
 
+def test_types_are_asked_for_as_people_know_them() -> None:
+    given = settings("--fp8_e4m3fn-unet", "--bf16-vae", "--fp16-text-enc", "--cpu-vae", "--force-channels-last")
+    assert (given.unet_type, given.vae_type, given.text_type) == ("fp8_e4m3fn", "bf16", "fp16")
+    assert (given.cpu_vae, given.channels_last) == (True, True)
+    single, half = settings("--force-fp32", "--fp32-vae"), settings("--force-fp16", "--bf16-vae")
+    assert (single.unet_type, single.vae_type, single.text_type) == ("fp32", "fp32", "fp32")
+    assert (half.unet_type, half.vae_type, half.text_type) == ("fp16", "bf16", None)
+    assert settings("--int8-unet").unet_type == "int8"
+    assert settings("--cache-ram", "4").ram_reserve == 4 * 2**30
+
+
 def test_a_worker_is_given_them() -> None:
-    given = settings("--vram-budget", "4G", "--novram")
+    given = settings("--vram-budget", "4G", "--novram", "--fp8_e5m2-unet", "--cpu-vae")
     assert settings_from_json(json.loads(json.dumps(settings_to_json(given)))) == given
 
 
@@ -45,6 +56,12 @@ def test_a_worker_is_given_them() -> None:
         (["--vram-budget", "1G", "--reserve-vram", "1"], "--reserve-vram contradicts --vram-budget"),
         (["--vram-budget", "lots"], "expected an amount such as 4G"),
         (["--reserve-vram", "some"], "expected an amount such as 4G"),
+        (["--fp16-unet", "--bf16-unet"], "--bf16-unet: not allowed with argument --fp16-unet"),
+        (["--fp16-vae", "--fp32-vae"], "--fp32-vae: not allowed with argument --fp16-vae"),
+        (["--force-fp16", "--force-fp32"], "--force-fp32: not allowed with argument --force-fp16"),
+        (["--device", "simulated", "--int8-unet"], "--device simulated contradicts --int8-unet"),
+        (["--force-fp16", "--fp8_e4m3fn-unet"], "--force-fp16 contradicts --fp8_e4m3fn-unet"),
+        (["--force-fp32", "--fp16-text-enc"], "--force-fp32 contradicts --fp16-text-enc"),
     ],
 )
 def test_contradictions_are_named(flags: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -231,9 +231,18 @@ def test_notes_are_about_the_node_that_runs() -> None:
 
 def test_a_worker_tells_the_books_of_its_device(tmp_path: Path) -> None:
     settings = replace(settings_under(tmp_path), device="simulated", vram_budget=2**20, reserve_vram=2**10)
-    figures = Worker(settings, "none", link_to(Pipe())).memory()
-    assert (figures["device_total"], figures["device_free"]) == (2**20, 2**20)
+    worker = Worker(settings, "none", link_to(Pipe()))
+    worker._loaded.set()
+    device = worker._around.hardware
+    assert device is not None
+    there = device.upload(torch.zeros(2**16))
+    figures = worker.memory()
+    assert (figures["device_total"], figures["device_free"]) == (2**20, 2**20 - there.nbytes)
+    assert (figures["torch_total"], figures["torch_free"]) == (there.nbytes, 0)
+    assert {f"host_{use}" for use in ("results", "weights", "mapped", "pinned", "free")} <= figures.keys()
     assert figures["ledger_limit"] == 2**20 - 2**10
     assert {f"ledger_{use}" for use in ("weights", "staging", "activations", "outputs")} <= figures.keys()
     plain = Worker(replace(settings, device="cpu"), "none", link_to(Pipe())).memory()
     assert not any(name.startswith("ledger") for name in plain)
+    assert 0 < plain["device_free"] < plain["device_total"]
+    assert "torch_total" not in plain

@@ -8,6 +8,7 @@ import zlib
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from engine.compat.media import NoWorkflowError, UnreadableFileError, prompt_from_file
@@ -16,6 +17,7 @@ from engine.foundation.json import JsonError
 from engine.graph.document import DocumentError
 from engine.graph.spec import InputSpec, IntWidget, NodeSpec
 from engine.store.png_metadata import PictureError
+from engine.store.videos import Clip, encode_video
 
 SPECS = {"A": NodeSpec("A", inputs=(InputSpec("n", "INT", widget=IntWidget()),))}
 WORKFLOW = json.dumps({"nodes": [{"id": 1, "type": "A", "widgets_values": [5]}], "links": []})
@@ -52,6 +54,10 @@ def latent(**texts: str) -> bytes:
     return struct.pack("<Q", len(header)) + header
 
 
+def video(codec: str, **texts: str) -> bytes:
+    return encode_video(Clip([np.zeros((64, 64, 3), np.uint8)] * 2, 8.0), texts, codec)
+
+
 def found(tmp_path: Path, name: str, content: bytes | str) -> Any:
     path = tmp_path / name
     path.write_bytes(content.encode() if isinstance(content, str) else content)
@@ -66,6 +72,10 @@ def found(tmp_path: Path, name: str, content: bytes | str) -> Any:
         ("a.json", f"\ufeff\n {PROMPT}", READY),
         ("download", f" {WORKFLOW}", CONVERTED),
         ("a.png", png(prompt=PROMPT, workflow=WORKFLOW), READY),
+        ("a.mp4", video("h264", prompt=PROMPT, workflow=WORKFLOW), READY),
+        ("a.mp4", video("h264", workflow=WORKFLOW), CONVERTED),
+        ("a.webm", video("vp9", prompt=PROMPT, workflow=WORKFLOW), READY),
+        ("a.webm", video("vp9", workflow=WORKFLOW), CONVERTED),
         ("a.png", png(workflow=WORKFLOW), CONVERTED),
         ("a.png", png(prompt="{damaged", workflow=WORKFLOW), CONVERTED),
         ("a.png", png(prompt="{}", workflow=WORKFLOW), CONVERTED),

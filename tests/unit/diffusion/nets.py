@@ -12,6 +12,7 @@ from engine.diffusion.denoiser import Denoiser, LatentFormat
 from engine.diffusion.parameterisation import scaled_linear
 from engine.memory.handle import ModelHandle
 from engine.models.configs import unet_config
+from engine.models.nets.denoising import DenoisingNet
 from engine.models.nets.unet import UNet, UNetConfig
 from engine.tensors.values import Conditioning, Prompt
 from tests.oracles import families, sd1
@@ -20,11 +21,12 @@ CPU = torch.device("cpu")
 CONTEXT = 32
 
 
-class Formula(nn.Module):
+class Formula(DenoisingNet):
     """A net that answers by a formula of what it sees and of its timestep."""
 
     def __init__(self, answer: Callable[[Tensor, float], Tensor]) -> None:
         super().__init__()
+        self.config = UNetConfig(context_channels=CONTEXT)
         self.answer = answer
         self.times: list[float] = []
         self.weight = nn.Parameter(torch.zeros(1))
@@ -36,7 +38,7 @@ class Formula(nn.Module):
 
 def formula(answer: Callable[[Tensor, float], Tensor]) -> Denoiser:
     """A denoiser on the usual levels with latents as they are."""
-    return Denoiser(ModelHandle(Formula(answer), CPU), scaled_linear(), LatentFormat(scale_factor=1.0))  # type: ignore[arg-type]
+    return Denoiser(ModelHandle(Formula(answer), CPU), scaled_linear(), LatentFormat(scale_factor=1.0))
 
 
 def twins(widths: tuple[int, ...] = (32, 64, 128), dtype: torch.dtype = torch.float32) -> tuple[Denoiser, Any]:

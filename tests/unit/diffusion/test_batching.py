@@ -16,7 +16,6 @@ from engine.diffusion.combining import Rule
 from engine.diffusion.denoiser import Denoiser
 from engine.diffusion.guidance import ClassifierFreeGuidance, estimates
 from engine.memory.budget import CallBudget
-from engine.models.nets.activations import activations
 from engine.models.nets.unet_patches import FreeU, Merged, Tiled
 from engine.tensors.values import Area, Conditioning
 from tests.unit.diffusion.nets import noise, prompt, twins
@@ -54,7 +53,7 @@ def calls(model: Denoiser) -> Iterator[list[int]]:
 
 def row_bytes(model: Denoiser, side: int, tokens: int, width: int | None = None) -> int:
     with model.net.lease() as net:
-        return activations(net.config, side, width or side, tokens) * 8
+        return net.config.activations(side, width or side, tokens) * 8
 
 
 def test_without_bounds_there_is_a_call_for_each_size_and_kind_of_length(model: Denoiser) -> None:

@@ -15,8 +15,8 @@ from engine.diffusion.denoiser import Denoiser
 from engine.diffusion.guidance import ClassifierFreeGuidance, DualGuidance, estimates
 from engine.memory.budget import CallBudget
 from engine.models.control.reading import load_control
-from engine.models.nets.activations import row_bytes
-from engine.models.nets.patches import Patch
+from engine.models.nets.denoising import row_bytes
+from engine.models.nets.patches import Call, Patch
 from engine.tensors.rows import Row, Rows
 from engine.tensors.values import Area, Conditioning, Image
 from nodes.control import apply_control, apply_control_advanced
@@ -111,6 +111,33 @@ def test_a_budget_splits_rows_with_their_hints(steered: Steered) -> None:
     split = guided(small, *sides)
     assert steered.net_calls == [4, 1, 1, 1, 1]
     assert max((a - b).abs().max() for a, b in zip(whole, split, strict=True)) < 1e-5
+
+
+def test_a_control_net_reads_its_own_prompt_and_the_model_the_prompt(steered: Steered) -> None:
+    told = noise(1, 10, POSITIVE.prompts[0].tokens.shape[-1], seed=5)  # twice as long as the prompt
+    own = Conditioning(tuple(replace(p, control_tokens=told) for p in POSITIVE.prompts))
+    positive, negative = apply_control_advanced(own, NEGATIVE, steered.model, hint())
+    found = guided(steered.denoiser, positive, negative)
+    assert steered.net_calls == [4]
+    same = steered.model.control(hint(), 1.0, 0.0, 1.0)
+    rows = Rows(Row(sample, (16, 16), told=told[0]) for sample in range(2))
+    tokens = POSITIVE.prompts[0].tokens.expand(2, -1, -1)
+    expected = steered.denoiser.with_patches(same).denoise(X, SIGMA, tokens, rows=rows)
+    assert (found[0] - expected).abs().max() < 1e-5
+    assert (found[0] - steered.alone(POSITIVE, X, hint())).abs().max() > 1e-3
+    assert (found[1] - steered.alone(NEGATIVE, X, hint())).abs().max() < 1e-5
+
+
+def test_a_control_net_with_its_own_prompt_answers_as_to_a_model_that_reads_it(steered: Steered) -> None:
+    told, same = noise(1, 5, POSITIVE.prompts[0].tokens.shape[-1], seed=6), POSITIVE.prompts[0].tokens
+    patch: Any = steered.model.control(hint(), 1.0, 0.0, 1.0)
+    with steered.denoiser.net.lease() as net:
+        inputs = (X, torch.full((2,), 500.0))
+        plain = Call(net, *inputs, told.expand(2, -1, -1), None, SIGMA, Rows.whole(2, (16, 16)))
+        rows = Rows(Row(sample, (16, 16), told=told[0]) for sample in range(2))
+        other = Call(net, *inputs, same.expand(2, -1, -1), None, SIGMA, rows)
+        wanted, got = patch.begun(plain), patch.begun(other)
+    assert torch.equal(wanted.middle, got.middle)
 
 
 def test_the_budget_counts_what_controls_keep(steered: Steered) -> None:

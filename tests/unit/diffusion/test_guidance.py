@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from engine.diffusion.combining import CLASSIFIER_FREE, Rules
-from engine.diffusion.denoiser import LatentFormat
+from engine.diffusion.denoiser import Answer, LatentFormat
 from engine.diffusion.extras import NO_EXTRAS, NetExtras
 from engine.diffusion.guidance import ClassifierFreeGuidance, estimates
 from engine.diffusion.parameterisation import NoiseLevels, scaled_linear
@@ -42,13 +42,14 @@ class Numbers:
     embedded_scale: float | None = None
     prediction: Parameterisation = EPSILON
     guidance: Rules = CLASSIFIER_FREE
+    counts_tokens: bool = False
     calls: int = 0
     shapes: list[tuple[int, ...]] = field(default_factory=list)
 
-    def denoise(self, x: Tensor, sigma: float, tokens: Tensor, **_: Any) -> Tensor:
+    def answer(self, x: Tensor, sigma: float, tokens: Tensor, **_: Any) -> Answer:
         self.calls += 1
         self.shapes.append(tuple(x.shape))
-        return tokens.mean(dim=(1, 2)).view(-1, 1, 1, 1).expand_as(x).clone()
+        return Answer(tokens.mean(dim=(1, 2)).view(-1, 1, 1, 1).expand_as(x).clone())
 
 
 def says(number: float, length: int = 77, **options: Any) -> Conditioning:

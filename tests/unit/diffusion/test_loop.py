@@ -20,6 +20,8 @@ from engine.diffusion.samplers import SAMPLERS
 from engine.diffusion.sampling import sample_custom
 from engine.diffusion.schedules import SCHEDULES
 from engine.memory.handle import ModelHandle
+from engine.models.nets.denoising import DenoisingNet
+from engine.models.nets.unet import UNetConfig
 from engine.tensors.values import Conditioning, Latent, Prompt
 from tests.unit.diffusion.toys import karras, nonlinear, softer, start
 
@@ -77,11 +79,12 @@ def test_a_sampler_neither_waits_for_the_device_nor_piles_latents_up(name: str) 
     assert max(alive[len(alive) // 2 :]) <= max(early)
 
 
-class Wave(nn.Module):
+class Wave(DenoisingNet):
     """A net that only computes."""
 
     def __init__(self) -> None:
         super().__init__()
+        self.config = UNetConfig(context_channels=8)
         self.weight = nn.Parameter(torch.ones(1), requires_grad=False)
 
     def forward(self, x: Tensor, timesteps: Tensor, context: Tensor) -> Tensor:
@@ -96,7 +99,7 @@ class Wave(nn.Module):
 @pytest.mark.parametrize("name", ["euler", "dpmpp_2m_cfg_pp", "dpmpp_2s_ancestral", "seeds_3", "sa_solver_pece"])
 def test_a_guided_job_with_a_mask_does_not_wait_for_the_device(name: str, prediction: Parameterisation) -> None:
     levels = flow(3.0) if prediction is FLOW else scaled_linear()
-    model = Denoiser(ModelHandle(Wave(), torch.device("cpu")), levels, LatentFormat(), prediction)  # type: ignore[arg-type]
+    model = Denoiser(ModelHandle(Wave(), torch.device("cpu")), levels, LatentFormat(), prediction)
     model = model.with_rule(Rescaled(0.7))
     sides = [Conditioning((Prompt(torch.full((1, length, 8), 0.1)),)) for length in (77, 154)]
     mask = (torch.arange(SIDE).view(1, 8, 8) % 2).float()

@@ -110,6 +110,16 @@ def test_layers_share_the_memory_that_they_widen_into(monkeypatch: pytest.Monkey
     assert net.casting._scratch.numel() == 8 * 8 + 8  # type: ignore[union-attr,operator]
 
 
+@torch.inference_mode()
+def test_widened_weights_keep_their_order_in_memory(keeping: str) -> None:
+    layer = nn.Conv2d(3, 5, 3).half().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    compute_in(layer, torch.float32)
+    assert layer(noise(1, 3, 6, 6)).is_contiguous(memory_format=torch.channels_last)
+    found = layer.casting.of(layer)["weight"]  # type: ignore[union-attr,operator]
+    assert found.stride() == layer.weight.stride()
+    assert torch.equal(found, layer.weight.float())
+
+
 def test_weights_of_one_type_are_left_alone() -> None:
     net = nn.Linear(4, 3)
     compute_in(net, torch.float32)

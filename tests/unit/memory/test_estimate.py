@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from engine.memory.device import SimulatedDevice
 from engine.memory.estimate import Estimates, traced
-from engine.models.nets.activations import activations
 from engine.models.nets.autoencoder import Autoencoder, AutoencoderConfig
 from engine.models.nets.unet import UNet, UNetConfig
 from tests.unit.diffusion.nets import CONTEXT, noise, twins
@@ -87,7 +86,7 @@ def test_the_formula_of_unets_agrees_with_the_trace_at_full_size() -> None:
         net, x, tokens = UNet(config).half(), torch.empty(2, 4, 64, 64).half(), torch.empty(2, 77, 768).half()
         peak = traced(net, forward, x, torch.empty(2), tokens).peak
     assert peak == pytest.approx(0.13 * 2**30, rel=0.1)  # as measured before, see the floors of the field
-    assert 2 * 2 * activations(config, 64, 64, 77) == pytest.approx(peak, rel=0.1)
+    assert 2 * 2 * config.activations(64, 64, 77) == pytest.approx(peak, rel=0.1)
 
 
 def test_what_did_not_fit_is_expected_to_take_more() -> None:

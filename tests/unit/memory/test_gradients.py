@@ -11,7 +11,9 @@ from engine.memory.device import SimulatedDevice
 from engine.memory.gradients import gradients, wanted
 from engine.memory.handle import ModelHandle
 from engine.memory.ledger import NoRoomError
-from engine.memory.room import ROOM, Room, Work
+from engine.memory.rates import Rates
+from engine.memory.room import ROOM, Room
+from engine.memory.work import Work
 
 CPU = torch.device("cpu")
 ROW = torch.linspace(-1, 1, 24)[None]
@@ -66,7 +68,7 @@ def test_weights_of_half_precision_are_gone_back_through(kept: bool) -> None:
 def test_in_a_room_the_whole_net_has_to_fit() -> None:
     handle, nbytes = ModelHandle(net(), CPU), sum(weight.nbytes for weight in net().parameters())
     for limit, fits in ((200 * 2**20, True), (nbytes // 2, False)):
-        token = ROOM.set(Room(SimulatedDevice(limit), bounds=(1, 4096), rate=1e6))
+        token = ROOM.set(Room(SimulatedDevice(limit), bounds=(1, 4096), rates=Rates(1e6)))
         try:
             if fits:
                 assert torch.allclose(slope(handle), expected(net()))

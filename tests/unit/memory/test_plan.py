@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.memory.ledger import NoRoomError
-from engine.memory.plan import Budget, Demand, Idle, Tile, free_share, plan, smallest, spread
+from engine.memory.plan import Budget, Demand, Idle, Tile, free_share, plan, smallest
 
 GROUPS = st.lists(st.integers(1, 100), min_size=1, max_size=24).map(tuple)
 TILES = st.lists(st.integers(1, 200), max_size=3, unique=True).map(
@@ -72,18 +72,6 @@ def test_more_memory_is_never_slower(demand: Demand, budget: Budget, more: int) 
     if first.share == second.share:  # rounding of groups to the window aside
         slack = (max(demand.groups) * 3) / budget.rate * demand.rows
         assert second.seconds <= first.seconds + slack
-
-
-@given(GROUPS, st.integers(0, 2000))
-def test_residents_are_spread_evenly(groups: tuple[int, ...], allowed: int) -> None:
-    kept = spread(groups, allowed)
-    used = sum(size for size, stays in zip(groups, kept, strict=True) if stays)
-    assert used <= allowed
-    assert all(stays or used + size > allowed for size, stays in zip(groups, kept, strict=True))
-
-
-def test_half_the_groups_are_every_second_one() -> None:
-    assert spread([10] * 8, 40) == (False, True) * 4
 
 
 def test_the_free_share_is_what_the_bus_leaves() -> None:

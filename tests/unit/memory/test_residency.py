@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import pytest
 import torch
@@ -10,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from engine.memory.changed import Changed
 from engine.memory.device import SimulatedDevice
 from engine.memory.estimate import traced
 from engine.memory.groups import layout
@@ -92,28 +95,75 @@ def test_streaming_takes_no_more_than_residents_window_and_activations() -> None
     assert device.simulation.peak <= 2 * window + 1.05 * TRACE.peak
 
 
-def test_exchanged_weights_are_used_at_once_and_the_hosts_are_never_written_to() -> None:
+@dataclass(frozen=True)
+class Times:
+    """A weight times a factor, with something that has to be on the device for it."""
+
+    factor: float
+    form: str = "times"
+
+    def made(self, weight: Tensor, upload: Callable[[Tensor], Tensor]) -> Tensor:
+        return weight * upload(torch.tensor(self.factor))
+
+
+def times(factor: float) -> Changed:
+    return dict.fromkeys(("out.2.weight", "time_embed.0.weight", "middle_block.0.in_layers.2.weight"), Times(factor))
+
+
+def changed_answer(changed: Changed) -> Tensor:
     net, _ = made()
-    before = {name: weight.clone() for name, weight in net.named_parameters()}
-    device = SimulatedDevice()
-    residency, resident = Residency(net, device), tuple(place % 2 == 0 for place in range(len(CUT.groups)))
-    cut = layout(net, TRACE, SMALL)
-    with residency.streamed(cut, resident, 2):
-        assert torch.equal(answer(net, device), EXPECTED)
-    modules = [net.out[2], net.time_embed[0], net.middle_block[0].in_layers[2]]
-    own = [module._parameters["weight"] for module in modules]
-    for module in modules:
-        module._parameters["weight"] = nn.Parameter(module.weight * 1.5, requires_grad=False)
     with torch.inference_mode():
-        changed = net(*INPUTS)
-    assert not torch.equal(changed, EXPECTED)
-    with residency.streamed(cut, resident, 2):
-        assert torch.equal(answer(net, device), changed)
-    for module, weight in zip(modules, own, strict=True):
-        module._parameters["weight"] = weight
-    with residency.streamed(cut, resident, 2):
-        assert torch.equal(answer(net, device), EXPECTED)
-    assert all(torch.equal(before[name], weight) for name, weight in net.named_parameters())
+        for name, change in changed.items():
+            weight = net.get_parameter(name)
+            weight.copy_(change.made(weight, lambda tensor: tensor))
+        answer: Tensor = net(*INPUTS)
+    return answer
+
+
+@pytest.mark.parametrize("every", [1, 2, 10**6])
+def test_changed_weights_are_made_on_the_device_from_the_hosts_which_stay_as_they_are(every: int) -> None:
+    before = {name: weight.clone() for name, weight in NET.named_parameters()}
+    device = SimulatedDevice()
+    residency, resident = Residency(NET, device), tuple(place % every == 0 for place in range(len(CUT.groups)))
+    for factor in (1.5, 0.5):
+        with residency.streamed(CUT, resident, 2, times(factor)):
+            assert torch.equal(answer(NET, device), changed_answer(times(factor)))
+    with residency.streamed(CUT, resident, 2):
+        assert torch.equal(answer(NET, device), EXPECTED)
+    residency.bring(changed=times(1.5))
+    assert torch.equal(answer(NET, device), changed_answer(times(1.5)))
+    assert device.figures().used == sum(weight.nbytes for weight in NET.parameters())
+    residency.leave()
+    assert all(torch.equal(before[name], weight) for name, weight in NET.named_parameters())
+
+
+def test_another_strength_touches_only_the_weights_that_it_is_about() -> None:
+    device = SimulatedDevice()
+    residency, resident = Residency(NET, device), (True,) * len(CUT.groups)
+    own = sum(NET.get_parameter(name).nbytes for name in times(1))
+    with residency.streamed(CUT, resident, 1, times(1.5)):
+        answer(NET, device)
+    for factor, touched in ((1.5, 0), (0.5, 3), (0.5, 0)):
+        uploads, remade = residency.uploads, residency.remade
+        with residency.streamed(CUT, resident, 1, times(factor)):
+            answer(NET, device)
+        assert (residency.uploads - uploads, residency.remade - remade) == (own * touched // 3, touched)
+    residency.bring(changed=times(0.5))
+    for factor, touched in ((0.5, 0), (1.5, 3)):
+        uploads, remade = residency.uploads, residency.remade
+        residency.bring(changed=times(factor))
+        assert (residency.uploads - uploads, residency.remade - remade) == (own * touched // 3, touched)
+    residency.leave()
+
+
+def test_a_window_changes_only_what_passes_through_it() -> None:
+    device = SimulatedDevice()
+    residency = Residency(NET, device)
+    for passed in (3, 6):
+        with residency.streamed(CUT, (False,) * len(CUT.groups), 2, times(1.5)):
+            answer(NET, device)
+        assert (residency.uploads, residency.remade) == (0, passed)
+    residency.leave()
 
 
 def test_a_failure_in_the_middle_leaves_the_net_as_it_was() -> None:

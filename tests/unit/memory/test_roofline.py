@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import pytest
 import torch
-from torch import nn
 
 from engine.memory.estimate import Trace, traced
 from engine.memory.groups import Layout, layout
@@ -44,28 +43,18 @@ def sdxl() -> Net:
         x, tokens, vector = torch.empty(1, 4, 128, 128), torch.empty(1, 77, 2048), torch.empty(1, 2816)
         inputs = (x.bfloat16(), torch.empty(1), tokens.bfloat16(), vector.bfloat16())
     trace = traced(net, lambda net, *inputs: net(*inputs), *inputs)
-    cut, flops = layout(net, trace), dict[nn.Module, int]()
-
-    def count(module: nn.Module, _inputs: object, output: torch.Tensor) -> None:
-        weight = module.weight
-        assert isinstance(weight, torch.Tensor)
-        flops[module] = weight.numel() * output.numel() // len(weight)
-
-    for module in net.modules():
-        if isinstance(module, nn.Linear | nn.Conv2d):
-            module.register_forward_hook(count)
-    net(*inputs)
-    per_group = [sum(flops.get(module, 0) for module in {slot.module for slot in group.slots}) for group in cut.groups]
-    return Net(cut, trace, tuple(work / sum(per_group) for work in per_group))
+    cut = layout(net, trace)
+    per_group = [sum(trace.flops_after.get(slot.name, 0) for slot in group.slots) for group in cut.groups]
+    return Net(cut, trace, tuple(work / trace.flops for work in per_group))
 
 
-# Seconds of a guided step at twice the floor of a fast card on PCIe 5, at the floor, and of a consumer card on PCIe 4.
-# The last one is where uneven arithmetic shows most: at 3 GiB computing and copying take the same time.
-@pytest.mark.parametrize(("seconds", "rate", "most"), [(0.034, 55e9, 1.15), (0.017, 55e9, 1.15), (0.1, 25e9, 1.17)])
-@pytest.mark.parametrize("gib", [1, 1.5, 2, 3, 4, 5, 6, 8])
-def test_sdxl_streams_close_to_the_roofline(sdxl: Net, gib: float, seconds: float, rate: float, most: float) -> None:
+# Seconds of a guided step at twice the floor of a fast card on PCIe 5, at the floor, and of consumer cards on PCIe 4
+# and 3. Uneven arithmetic shows most where computing and copying take the same time, as at 3 GiB with the third.
+@pytest.mark.parametrize(("seconds", "rate"), [(0.034, 55e9), (0.017, 55e9), (0.1, 25e9), (0.06, 12e9)])
+@pytest.mark.parametrize("gib", [1, 1.5, 2, 2.5, 3, 3.5, 4, 4.5, 5, 6, 8])
+def test_sdxl_streams_close_to_the_roofline(sdxl: Net, gib: float, seconds: float, rate: float) -> None:
     sizes = tuple(group.nbytes for group in sdxl.cut.groups)
-    demand = Demand("sdxl", sizes, sdxl.cut.fixed_bytes, 2, sdxl.trace.peak, seconds=seconds)
+    demand = Demand("sdxl", sizes, 0, 2, sdxl.trace.peak, seconds=seconds, shares=sdxl.shares)
     mode = plan(demand, Budget(int(gib * 2**30), rate, overlaps=True))
     assert mode.nbytes <= gib * 2**30
     assert mode.rows == 2
@@ -76,8 +65,13 @@ def test_sdxl_streams_close_to_the_roofline(sdxl: Net, gib: float, seconds: floa
             slot = None if stays else ring.enter(place)
             lanes.compute(slot, place, seconds * sdxl.shares[place])
             ring.leave()
-    roofline = max(seconds, sum(size for size, stays in zip(sizes, mode.resident, strict=True) if not stays) / rate)
-    assert lanes.computing / PASSES <= most * roofline
+    # as if all that does not fit beside the activations and a window of two groups came over the bus all the time
+    streamed = max(0, sum(sizes) + 2 * sdxl.trace.peak + SLOTS * max(sizes) - gib * 2**30)
+    assert lanes.computing / PASSES <= 1.15 * max(seconds, (not mode.whole) * streamed / rate)
+
+
+def test_sdxl_is_known_by_its_published_arithmetic(sdxl: Net) -> None:
+    assert sdxl.trace.flops == pytest.approx(6.76e12, rel=0.001)
 
 
 def test_sdxl_needs_no_more_than_published_floors_say(sdxl: Net) -> None:
@@ -86,5 +80,5 @@ def test_sdxl_needs_no_more_than_published_floors_say(sdxl: Net) -> None:
     assert max(sizes) <= 80 * 2**20
     assert not sdxl.cut.fixed
     # full speed at twice the floor from 4 GiB on, as the arithmetic promises
-    demand = Demand("sdxl", sizes, 0, 2, sdxl.trace.peak, seconds=0.034)
-    assert plan(demand, Budget(4 * 2**30, 55e9, overlaps=True)).seconds == 0.034
+    demand = Demand("sdxl", sizes, 0, 2, sdxl.trace.peak, seconds=0.034, shares=sdxl.shares)
+    assert plan(demand, Budget(4 * 2**30, 55e9, overlaps=True)).seconds == pytest.approx(0.034)

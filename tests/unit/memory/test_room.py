@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -15,10 +16,13 @@ from torch import Tensor, nn
 
 from engine.foundation.settings import VramPolicy
 from engine.memory.budget import UNLIMITED
+from engine.memory.demands import key_of
 from engine.memory.device import SimulatedDevice, open_device
-from engine.memory.handle import ModelHandle
+from engine.memory.handle import ModelHandle, tenants_in
 from engine.memory.ledger import NoRoomError
-from engine.memory.room import ROOM, Given, Room, Work
+from engine.memory.rates import Rates
+from engine.memory.room import ROOM, Room
+from engine.memory.work import Given, Work
 
 CPU = torch.device("cpu")
 BOUNDS = (1, 4096)
@@ -48,7 +52,7 @@ def through(handle: ModelHandle[Any], rows: Tensor = ROWS) -> Tensor:
 
 @contextmanager
 def room(limit: int, policy: VramPolicy = "normal") -> Iterator[Room]:
-    made = Room(SimulatedDevice(limit), policy=policy, bounds=BOUNDS, rate=1e6)
+    made = Room(SimulatedDevice(limit), policy=policy, bounds=BOUNDS, rates=Rates(1e6))
     token = ROOM.set(made)
     try:
         yield made
@@ -121,6 +125,23 @@ def test_what_other_programs_take_is_given_up_between_jobs() -> None:
         assert torch.allclose(through(handles[0]), EXPECTED[0], atol=1e-6)
 
 
+def test_a_job_finds_what_other_programs_left_since_the_one_before() -> None:
+    device = SimulatedDevice(4 * WEIGHTS)
+    there, handles = Room(device, bounds=BOUNDS), [ModelHandle(net(seed), CPU) for seed in range(2)]
+    with there.entered():
+        for handle in handles:
+            through(handle)
+    assert there.ledger.figures()["weights"] == 2 * WEIGHTS
+    device.simulation.limit = WEIGHTS + WEIGHTS // 2  # as when another program takes the rest
+    with there.entered():
+        assert there.ledger.figures()["weights"] == WEIGHTS
+        assert there.ledger.limit == WEIGHTS + WEIGHTS // 2
+        assert torch.allclose(through(handles[0]), EXPECTED[0], atol=1e-6)
+    device.simulation.limit = 4 * WEIGHTS
+    with there.entered():
+        assert there.ledger.limit == 4 * WEIGHTS
+
+
 @pytest.mark.parametrize("limit", [10 * WEIGHTS, WEIGHTS // 2])
 def test_wherever_memory_runs_out_the_work_is_done_all_the_same(limit: int) -> None:
     with room(limit) as there:
@@ -184,7 +205,7 @@ def test_estimates_learn_from_runs() -> None:
             through(handle)
         tenant = handle._tenant
         assert tenant is not None
-        assert there.estimates.factor((tenant.number, work().key)) < 1.3
+        assert there.demands.estimates.factor(key_of(tenant, work())) < 1.3
 
 
 def test_widened_weights_are_those_that_compute() -> None:
@@ -202,3 +223,104 @@ def test_the_cpu_and_other_devices_need_no_room() -> None:
         assert torch.equal(through(handle), EXPECTED[0])
     finally:
         ROOM.reset(token)
+
+
+@dataclass(frozen=True)
+class Model:
+    """A value between nodes, with its net somewhere within."""
+
+    parts: tuple[dict[str, int] | ModelHandle[Any], ...]
+
+
+def test_who_is_wanted_again_is_found_within_values_the_soonest_first() -> None:
+    handles = [ModelHandle(net(seed), CPU) for seed in range(3)]
+    with room(10 * WEIGHTS) as there:
+        for handle in handles[:2]:
+            through(handle)
+        values = ["text", Model(({"a": 1}, handles[1])), [handles[2], Model((handles[0], handles[1]))]]
+        assert list(tenants_in(values, there)) == [handles[1]._tenant, handles[0]._tenant]
+
+
+@pytest.mark.parametrize(("upcoming", "gone"), [((), 0), ((0,), 1), ((0, 1), 2), ((2, 1, 0), None)])
+def test_what_is_wanted_last_goes_first_and_nothing_if_all_is_wanted(
+    upcoming: tuple[int, ...], gone: int | None
+) -> None:
+    handles = [ModelHandle(net(seed), CPU) for seed in range(4)]
+    with room(3 * WEIGHTS + 20_000) as there:
+        for handle in handles[:3]:
+            through(handle)
+        there.upcoming = lambda: tenants_in([handles[seed] for seed in upcoming], there)
+        assert torch.allclose(through(handles[3]), EXPECTED[3], atol=1e-6)
+        assert [handle._tenant.reserved is None for handle in handles] == [seed == gone for seed in range(4)]  # type: ignore[union-attr]
+        costs = [handles[seed]._tenant.reserved.cost for seed in upcoming]  # type: ignore[union-attr]
+        assert costs == sorted(costs, reverse=True)
+
+
+def test_what_is_needed_once_is_streamed_beside_what_is_wanted_next() -> None:
+    denoiser, encoder = (ModelHandle(net(seed), CPU) for seed in range(2))
+    with room(WEIGHTS + 4 * LARGEST + 4000) as there:
+        through(denoiser)
+        there.upcoming = lambda: tenants_in([denoiser], there)
+        once = replace(work(), once=True)
+        assert torch.equal(encoder.run(lambda: once, lambda net, _given: net(ROWS)), EXPECTED[1])
+        assert (there.hooked, there.whole) == (1, 1)
+        uploads = denoiser._tenant.residency.uploads  # type: ignore[union-attr]
+        assert torch.equal(through(denoiser), EXPECTED[0])
+        assert denoiser._tenant.residency.uploads == uploads  # type: ignore[union-attr]
+
+
+def test_nothing_of_a_run_is_held_after_it() -> None:
+    there = Room(SimulatedDevice())
+    with there.entered():
+        there.upcoming = lambda: iter(())
+    assert there.upcoming is tuple
+
+
+def test_a_net_that_is_asked_for_during_work_gets_its_room_without_a_failure() -> None:
+    outer, inner = (ModelHandle(net(seed), CPU) for seed in range(2))
+
+    def both(net: nn.Module, _given: Given) -> Tensor:
+        answer: Tensor = net(ROWS) + through(inner)
+        return answer
+
+    with room(WEIGHTS + 3 * LARGEST) as there:
+        for _ in range(2):
+            assert torch.allclose(outer.run(work, both), EXPECTED[0] + EXPECTED[1], atol=1e-6)
+        assert there.out_of_memory == 0
+
+
+def test_work_within_work_on_the_same_net_must_want_the_same_weights() -> None:
+    handle = ModelHandle(net(), CPU)
+    with room(10 * WEIGHTS), pytest.raises(RuntimeError, match="computed with already, with other weights"):
+        handle.run(work, lambda _net, _given: handle.run(work, lambda net, _given: net(ROWS), Doubled()))
+
+
+class Doubled:
+    """Every first weight twice as large."""
+
+    form = "doubled"
+
+    def of(self, net: nn.Module) -> Any:
+        return {"0.weight": self}
+
+    def applied(self, net: nn.Module) -> Any:
+        raise AssertionError("where memory is planned the device has the changed weights only")
+
+    def made(self, weight: Tensor, upload: Any) -> Tensor:
+        return weight * 2
+
+
+@pytest.mark.parametrize("limit", [10 * WEIGHTS, WEIGHTS // 2])
+def test_changed_weights_are_within_the_plan(limit: int) -> None:
+    twice = net()
+    with torch.no_grad():
+        twice.get_parameter("0.weight").mul_(2)
+    handle = ModelHandle(net(), CPU)
+    with room(limit) as there:
+        for changes, expected in ((Doubled(), twice(ROWS)), (None, EXPECTED[0])):
+            got = handle.run(
+                work, lambda net, given: given.within(UNLIMITED).called(net, (ROWS,), lambda *_: 0, {}), changes
+            )
+            assert torch.allclose(got, expected, atol=1e-6)
+        assert there.device.simulation.peak <= limit  # type: ignore[attr-defined]
+        assert there.out_of_memory == 0

@@ -168,3 +168,18 @@ def test_the_command_names_kind_base_and_precision(tmp_path: Path, capsys: pytes
     assert (report.precision, report.missing) == ("F32", ("encoder: it is in a file of its own",))
     assert main(["inspect", str(half)]) == 0
     assert "  missing: encoder: it is in a file of its own" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("name", "lines"),
+    [
+        ("dit-xl-2-256", ["autoencoder: load one with VAELoader"]),
+        (
+            "pixart-sigma-1024",
+            ["text encoder: load a T5 with CLIPLoader, type pixart", "autoencoder: load one with VAELoader"],
+        ),
+    ],
+)
+def test_a_transformer_says_what_else_it_takes(name: str, lines: list[str]) -> None:
+    shapes = manifests.manifest(name)
+    assert list(missing_in(detect(shapes), shapes)) == lines

@@ -12,7 +12,7 @@ from diffusers import AutoencoderKL
 from diffusers.pipelines.stable_diffusion.stable_unclip_image_normalizer import StableUnCLIPImageNormalizer
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-from transformers import BertConfig, BertModel, CLIPTokenizer, CLIPTokenizerFast
+from transformers import CLIPTokenizer, CLIPTokenizerFast
 
 from engine.models.checkpoint import Checkpoint
 from engine.models.detect import ArchitectureError
@@ -20,21 +20,12 @@ from engine.models.folder import load_folder, part_weights
 from engine.models.formats import MissingFileError
 from engine.models.text.tokenizer import ClipTokenizer, TokenizerError
 from tests.oracles import families, sd1, systems
+from tests.oracles.folders import saved, taiyi
 from tests.oracles.systems import PROMPT, System, noise
 
 CPU = torch.device("cpu")
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")  # diffusers' own
-
-
-def saved(system: System, folder: Path, **scheduler: Any) -> Path:
-    """A system as a folder, as diffusers and transformers write it."""
-    for part, net in (("unet", system.unet), ("vae", system.vae), ("text_encoder", system.text)):
-        net.save_pretrained(folder / part)
-    (folder / "scheduler").mkdir()
-    (folder / "scheduler" / "scheduler_config.json").write_text(json.dumps(scheduler))
-    (folder / "model_index.json").write_text("{}")
-    return folder
 
 
 def answers(checkpoint: Checkpoint, *more: Tensor) -> list[Tensor]:
@@ -196,27 +187,6 @@ def test_a_damaged_tokenizer_is_told(tmp_path: Path) -> None:
     (tmp_path / "tokenizer.json").write_text("{}")
     with pytest.raises(TokenizerError, match="this tokenizer cannot be read"):
         ClipTokenizer.read(tmp_path)
-
-
-WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "一", "只", "猫", "cat", "##s", "a"]
-
-
-def taiyi(folder: Path, **told: Any) -> tuple[Path, Any]:
-    """A folder of Taiyi with a tiny BERT, and that."""
-    system = System(old=True)
-    config = BertConfig(
-        vocab_size=len(WORDS), hidden_size=128, num_hidden_layers=2, num_attention_heads=2, intermediate_size=96,
-        max_position_embeddings=64,
-    )  # fmt: skip
-    with torch.device("meta"):
-        system.text = BertModel(config)
-    system.text = sd1.randomised(system.text)
-    system.text.embeddings.token_type_ids.zero_()
-    folder = saved(system, folder)
-    (folder / "tokenizer").mkdir()
-    (folder / "tokenizer" / "vocab.txt").write_text("\n".join(WORDS), "utf-8")
-    (folder / "tokenizer" / "tokenizer_config.json").write_text(json.dumps({"model_max_length": 16, **told}))
-    return folder, system.text
 
 
 def test_taiyi_reads_chinese_through_bert(tmp_path: Path) -> None:

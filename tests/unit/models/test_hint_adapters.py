@@ -124,29 +124,6 @@ def test_adapters_of_another_base_and_of_no_sense_are_refused(tmp_path: Path) ->
         model.with_weights(0.5)
 
 
-def lora_of(net: Any, base: State, rank: int = 4) -> tuple[State, Any]:
-    """A control-lora's file, and the ControlNet that it makes of a UNet's weights."""
-    generator = torch.Generator().manual_seed(5)
-    file: State = {"lora_controlnet": torch.zeros(1)}
-    summed = control.controlnet_state(net)
-    for name, weight in list(summed.items()):
-        if name not in base:
-            file[name] = weight
-        elif weight.ndim > 1:
-            up = torch.randn(len(weight), rank, generator=generator) * 0.1
-            down = torch.randn(rank, weight[0].numel(), generator=generator) * 0.1
-            summed[name] = base[name] + (up @ down).reshape(weight.shape)
-            conv = weight.ndim == 4
-            file[name.removesuffix("weight") + "up"] = up[..., None, None] if conv else up
-            file[name.removesuffix("weight") + "down"] = down.reshape(rank, *weight.shape[1:])
-        else:
-            summed[name] = base[name]
-    biases = [name for name in summed if name.startswith("time_embed") and name.endswith("bias")]
-    file |= {name: summed[name] + 0.3 for name in biases}  # what a file holds in full stands for its own
-    summed |= {name: file[name] for name in biases}
-    return file, summed
-
-
 @pytest.mark.parametrize("linear", [False, True])
 def test_a_control_lora_is_the_models_own_net_with_low_rank_changes(tmp_path: Path, linear: bool) -> None:
     denoiser, unet = twins(WIDTHS)
@@ -154,7 +131,7 @@ def test_a_control_lora_is_the_models_own_net_with_low_rank_changes(tmp_path: Pa
         unet = families.linear_unet((64, 128), (1, 0), CONTEXT)
         denoiser = twin(unet)
     base = {name: weight.detach() for name, weight in denoiser.net.weights().items()}
-    file, summed = lora_of(control.controlnet(unet, hint=HINT_NET), base)
+    file, summed = control.lora_of(control.controlnet(unet, hint=HINT_NET), base)
     model = load_control(saved(tmp_path / "lora.safetensors", file), CPU)
     whole = load_control(saved(tmp_path / "whole.safetensors", summed), CPU)
     x, picture = noise(2, 4, 16, 16), hint()
@@ -167,7 +144,7 @@ def test_a_control_lora_is_the_models_own_net_with_low_rank_changes(tmp_path: Pa
 def test_a_control_lora_for_another_base_or_with_parts_missing_is_refused(tmp_path: Path) -> None:
     denoiser, unet = twins(WIDTHS)
     base = {name: weight.detach() for name, weight in denoiser.net.weights().items()}
-    file, _ = lora_of(control.controlnet(unet, hint=HINT_NET), base)
+    file, _ = control.lora_of(control.controlnet(unet, hint=HINT_NET), base)
     path = saved(tmp_path / "lora.safetensors", file)
     other = twins((64, 64, 128))[0]
     with pytest.raises(ControlError, match=r"lora\.safetensors: this control-lora is for another base model: expected"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,11 +14,13 @@ from engine.foundation.errors import EaselError
 from engine.models.control.controlnet import TASKS, ControlNetModel, ControlNetUse
 from engine.models.control.errors import ControlError
 from engine.node import NodeContext
+from engine.tensors.rows import Row, Rows
 from engine.tensors.values import Image
 from nodes.control import (
     apply_control,
     apply_control_advanced,
     apply_control_with_vae,
+    encode_for_control,
     load_controlnet,
     load_difference,
     set_union_type,
@@ -79,6 +82,18 @@ def test_the_node_with_a_vae_does_the_same(tmp_path: Path) -> None:
     assert (first.strength, first.start, first.end, first.shared) == (0.5, 0.1, 0.9, False)
     (old,) = apply_control(prompt(1), model, HINT, 0.5).prompts[0].controls
     assert old.shared
+
+
+def test_a_prompt_for_control_nets_goes_along_with_the_prompt_and_must_be_as_wide(tmp_path: Path) -> None:
+    clip: Any = SimpleNamespace(encode=lambda text: prompt(len(text)))
+    told = encode_for_control(clip, prompt(1), "a drawing").prompts[0]
+    assert told.control_tokens is not None
+    assert torch.equal(told.control_tokens, prompt(9).prompts[0].tokens)
+    assert torch.equal(told.tokens, prompt(1).prompts[0].tokens)
+    use: Any = load_controlnet("net.safetensors", plain(tmp_path)[0]).control(HINT, 1.0, 0.0, 1.0)
+    rows = Rows([Row(0, (8, 8), told=torch.zeros(5, CONTEXT + 1))])
+    with pytest.raises(ControlError, match=rf"another text encoder: expected tokens of width {CONTEXT}, got"):
+        twins()[0].with_patches(use).denoise(noise(1, 4, 8, 8), 1.0, noise(1, 5, CONTEXT), rows=rows)
 
 
 @pytest.mark.parametrize("damaged", ["middle_block.0.in_layers.2.weight", "time_embed.0.bias"])

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from engine.diffusion import guidance, sampling, schedules
-from engine.diffusion.denoiser import Denoiser, denoiser_of
+from engine.diffusion.denoiser import Answer, Denoiser, denoiser_of
 from engine.diffusion.guidance import ClassifierFreeGuidance, DualGuidance
 from engine.diffusion.parameterisation import scaled_linear
 from engine.diffusion.samplers import SAMPLERS
@@ -165,7 +165,7 @@ def test_the_two_forms_of_dual_guidance(
     def says(number: float) -> Conditioning:
         return Conditioning((Prompt(torch.full((1, 1, 1), number)),))
 
-    monkeypatch.setattr(guidance, "estimates", lambda *given: [side.prompts[0].tokens for side in given[3]])
+    monkeypatch.setattr(guidance, "answers", lambda *given: [Answer(side.prompts[0].tokens) for side in given[3]])
     guider = DualGuidance(model, says(5.0), says(3.0), says(1.0), 2.0, 4.0, nested)
     assert float(guider.denoise(torch.zeros(1), 1.0)) == expected
 

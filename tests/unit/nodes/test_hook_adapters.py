@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from engine.diffusion.denoiser import Denoiser, LatentFormat
+from engine.diffusion.denoiser import Answer, Denoiser, LatentFormat
 from engine.diffusion.extras import NO_EXTRAS, NetExtras
 from engine.diffusion.guidance import ClassifierFreeGuidance, estimates, started
 from engine.diffusion.parameterisation import scaled_linear
@@ -58,12 +58,13 @@ class Adding:
     latents: LatentFormat = field(default_factory=LatentFormat)
     hooked: FileStack = ()
     extras: NetExtras = NO_EXTRAS
+    counts_tokens: bool = False
     calls: list[int] = field(default_factory=list)
 
-    def denoise(self, x: Tensor, sigma: float, tokens: Tensor, **_: Any) -> Tensor:
+    def answer(self, x: Tensor, sigma: float, tokens: Tensor, **_: Any) -> Answer:
         self.calls.append(len(x))
         own = sum({"red": 10.0, "blue": 100.0}[file.name] * strength for file, strength in self.hooked)
-        return tokens.mean(dim=(1, 2)).view(-1, 1, 1, 1).expand_as(x) + own
+        return Answer(tokens.mean(dim=(1, 2)).view(-1, 1, 1, 1).expand_as(x) + own)
 
 
 def says(number: float, *hooks: AdapterHook, **options: Any) -> Conditioning:

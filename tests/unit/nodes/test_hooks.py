@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from engine.diffusion.denoiser import LatentFormat
+from engine.diffusion.denoiser import Answer, LatentFormat
 from engine.diffusion.extras import NO_EXTRAS
 from engine.diffusion.guidance import estimates
 from engine.diffusion.parameterisation import scaled_linear
@@ -37,9 +37,10 @@ class Numbers:
     levels = scaled_linear()
     latents = LatentFormat()
     extras = NO_EXTRAS
+    counts_tokens = False
 
-    def denoise(self, x: Tensor, sigma: float, tokens: Tensor, **_: Any) -> Tensor:
-        return tokens.mean(dim=(1, 2)).view(-1, 1, 1, 1).expand_as(x).clone()
+    def answer(self, x: Tensor, sigma: float, tokens: Tensor, **_: Any) -> Answer:
+        return Answer(tokens.mean(dim=(1, 2)).view(-1, 1, 1, 1).expand_as(x).clone())
 
 
 def says(number: float, **options: Any) -> Conditioning:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from engine.diffusion.combining import CLASSIFIER_FREE, Rules
-from engine.diffusion.denoiser import LatentFormat
+from engine.diffusion.denoiser import Answer, LatentFormat
 from engine.diffusion.guidance import ClassifierFreeGuidance, DualGuidance
 from engine.diffusion.parameterisation import NoiseLevels, scaled_linear
 from engine.diffusion.predictions import EPSILON, Parameterisation
@@ -36,6 +36,7 @@ class Toy:
     guidance: Rules = CLASSIFIER_FREE
     differential: float | None = None
     embedded_scale: float | None = None
+    learned_variance: bool = False
     asked: list[str] = field(default_factory=list)
 
     @property
@@ -217,11 +218,11 @@ def says(number: float) -> Conditioning:
 def test_guiders_give_the_negative_beside_the_guided_estimate_at_any_scale(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
 
-    def answers(*given: Any) -> list[Tensor]:
+    def answers(*given: Any) -> list[Answer]:
         asked.append(len(given[3]))
-        return [side.prompts[0].tokens for side in given[3]]
+        return [Answer(side.prompts[0].tokens) for side in given[3]]
 
-    monkeypatch.setattr("engine.diffusion.guidance.estimates", answers)
+    monkeypatch.setattr("engine.diffusion.guidance.answers", answers)
     positive, negative, x = says(5.0), says(1.0), torch.zeros(1)
     for scale, expected in ((1.0, 5.0), (0.5, 3.0)):
         both = ClassifierFreeGuidance(MODEL, positive, negative, scale).denoise_both(x, 1.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import weakref
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
@@ -283,3 +284,22 @@ def test_results_that_nobody_needs_any_more_are_let_go(bench: Bench) -> None:
 
 class Token:
     """Something whose life can be watched."""
+
+
+def test_what_nodes_will_take_is_known_during_a_run_in_the_order_of_use(bench: Bench) -> None:
+    told: list[Callable[[], Iterable[object]]] = []
+    seen: list[list[object]] = []
+
+    def sink(event: events.Event) -> None:
+        if isinstance(event, events.NodeStarted):
+            seen.append(list(told[0]()))
+
+    prompt = {
+        "1": ("Value", {"value": 3}),
+        "2": ("Value", {"value": 4}),
+        "3": ("Add", {"a": ["1", 0], "b": ["2", 0]}),
+        "4": ("Add", {"a": ["3", 0], "b": ["2", 0]}),
+        "5": ("Show", {"value": ["4", 0]}),
+    }
+    bench.run(prompt, sink=sink, foresee=told.append)
+    assert seen == [[], [3], [3, 4, 4], [7, 4], [11]]

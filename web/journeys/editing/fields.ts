@@ -64,7 +64,7 @@ export function fieldsJourneys({ open }: Desk): void {
   test("Somebody uses seeds of all 64 bits, and each of the four ways in which they change after a run.", async () => {
     const editor = await open();
     const { page } = editor;
-    await editor.openTemplate("Invert a picture");
+    await editor.openTemplate("Invert");
     await editor.tab("Text to image").click();
     const sampler = editor.node("KSampler");
     const exact = "18446744073709551557";

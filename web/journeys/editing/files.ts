@@ -7,9 +7,10 @@ import { promisify } from "node:util";
 import { expect, test } from "vitest";
 import type { Desk } from "../lib/desk";
 import { COLORS, Editor, isLike } from "../lib/editor";
+import { exampleFile } from "../lib/examples";
 import { python, ROOT } from "../lib/server";
 
-const TEXT_TO_IMAGE = join(ROOT, "workflows", "text_to_image.json");
+const TEXT_TO_IMAGE = exampleFile("text_to_image");
 const seedOf = ({ prompt }: Awaited<ReturnType<Editor["run"]>>): unknown => Object.values(prompt).find((node) => node.class_type === "KSampler")?.inputs["seed"];
 
 export function filesJourneys(at: Desk): void {

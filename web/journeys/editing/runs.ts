@@ -1,14 +1,13 @@
 // Running: what is wrong is shown where it is, parts are left out, jobs are ordered, stopped, looked at and compared.
 
 import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import type { Locator } from "playwright-core";
 import { expect, test } from "vitest";
 import type { Desk } from "../lib/desk";
 import { boxOf, COLORS, isLike, type Editor } from "../lib/editor";
-import { ROOT } from "../lib/server";
+import { exampleFile } from "../lib/examples";
 
-const TEXT_TO_IMAGE = readFileSync(join(ROOT, "workflows", "text_to_image.json"), "utf-8");
+const TEXT_TO_IMAGE = readFileSync(exampleFile("text_to_image"), "utf-8");
 
 export function runsJourneys({ open }: Desk): void {
   test("Somebody is shown each error on its node and its very input, is led there from the list, mends it and runs.", async () => {
@@ -81,7 +80,7 @@ export function runsJourneys({ open }: Desk): void {
     await editor.select(scale);
     await editor.select(save, "Shift");
     await page.keyboard.press("Control+g");
-    const frame = editor.node("Frame");
+    const frame = editor.frame("Frame");
     await frame.waitFor();
     const before = [await boxOf(scale), await boxOf(save), await boxOf(decode)];
     const head = await boxOf(editor.header(frame));
@@ -133,16 +132,16 @@ export function runsJourneys({ open }: Desk): void {
     await panel.getByRole("button", { name: "Pause the queue" }).click();
     await panel.getByText("The queue is paused").waitFor();
     await queue(editor, "Text to image");
-    await editor.openTemplate("Invert a picture");
+    await editor.openTemplate("Invert");
     await editor.panel("Jobs");
-    await queue(editor, "Invert a picture");
-    await editor.openTemplate("Several at once");
+    await queue(editor, "Invert");
+    await editor.openTemplate("Batch");
     await editor.panel("Jobs");
     await options.click();
     await editor.choose("Run before all that waits");
-    await waiting(editor, ["Several at once", "Text to image", "Invert a picture"]);
+    await waiting(editor, ["Batch", "Text to image", "Invert"]);
     await panel.getByRole("button", { name: "Take Text to image out of the queue" }).click();
-    await waiting(editor, ["Several at once", "Invert a picture"]);
+    await waiting(editor, ["Batch", "Invert"]);
     await panel.getByRole("button", { name: "Take all 2 waiting jobs out of the queue" }).click();
     await waiting(editor, []);
     await panel.getByRole("button", { name: "Let the queue go on" }).click();
@@ -210,22 +209,22 @@ export function runsJourneys({ open }: Desk): void {
     await expect.poll(() => panel.getByRole("button", { name: /^Take Text to image.* out of the queue$/ }).count()).toBe(1);
 
     // Waiting jobs change places by buttons, keys and dragging.
-    await editor.openTemplate("Invert a picture");
+    await editor.openTemplate("Invert");
     await editor.panel("Jobs");
-    await queue(editor, "Invert a picture");
-    await editor.openTemplate("Several at once");
+    await queue(editor, "Invert");
+    await editor.openTemplate("Batch");
     await editor.panel("Jobs");
-    await queue(editor, "Several at once");
-    const names = { text: "Text to image 2", invert: "Invert a picture", several: "Several at once" };
-    await waiting(editor, [names.text, names.invert, names.several]);
-    await panel.getByRole("button", { name: "Run Several at once earlier" }).click();
-    await waiting(editor, [names.text, names.several, names.invert]);
+    await queue(editor, "Batch");
+    const names = { text: "Text to image 2", invert: "Invert", batch: "Batch" };
+    await waiting(editor, [names.text, names.invert, names.batch]);
+    await panel.getByRole("button", { name: "Run Batch earlier" }).click();
+    await waiting(editor, [names.text, names.batch, names.invert]);
     await rows.filter({ hasText: names.text }).filter({ has: page.getByRole("button", { name: /out of the queue$/ }) }).focus();
     await page.keyboard.press("Alt+ArrowDown");
-    await waiting(editor, [names.several, names.text, names.invert]);
+    await waiting(editor, [names.batch, names.text, names.invert]);
     const row = (name: string): Locator => rows.filter({ has: page.getByRole("button", { name: `Take ${name} out of the queue` }) });
-    await row(names.invert).dragTo(row(names.several));
-    await waiting(editor, [names.invert, names.several, names.text]);
+    await row(names.invert).dragTo(row(names.batch));
+    await waiting(editor, [names.invert, names.batch, names.text]);
     await panel.getByRole("button", { name: "Take all 3 waiting jobs out of the queue" }).click();
     await panel.getByRole("button", { name: "Let the queue go on" }).click();
     const gone = await editor.history();

@@ -1,12 +1,13 @@
 // The first start: what somebody sees and does who has never used Easel.
 
 import { expect, test } from "vitest";
+import { profile } from "../lib/browser";
 import type { Desk } from "../lib/desk";
 import { COLORS, isLike, type Editor } from "../lib/editor";
 
-export function startJourneys({ open }: Desk): void {
+export function startJourneys(at: Desk): void {
   test("Somebody starts Easel for the first time, presses Run and has a picture; a second Run takes it from the cache.", async () => {
-    const editor = await open();
+    const editor = await at.openAsItIs();
     const sampler = editor.node("KSampler");
     const save = editor.node("Save Image");
     expect(await editor.title()).toBe("Text to image");
@@ -25,6 +26,20 @@ export function startJourneys({ open }: Desk): void {
     await editor.run();
     for (const node of [sampler, save, editor.node("Prompt")]) await node.getByLabel("Unchanged, from the cache").waitFor();
     await editor.close();
+  });
+
+  test("Somebody opens the page of a server that is still reading its nodes: it says so, and is ready once they are there.", async () => {
+    const context = await profile(at.browser);
+    let tell = (): void => undefined;
+    const told = new Promise<void>((resolve) => (tell = resolve));
+    await context.route("**/object_info", (route) => told.then(() => route.continue()));
+    const page = await context.newPage();
+    await page.goto(at.server.url);
+    await page.getByRole("status").getByText("Reading the node types…").waitFor();
+    tell();
+    await page.getByRole("group", { name: "KSampler", exact: true }).waitFor();
+    expect(await page.getByText("Reading the node types…").count()).toBe(0);
+    await context.close();
   });
 }
 

@@ -41,12 +41,21 @@ export function structureJourneys({ open }: Desk): void {
     const ends = editor.canvas.locator(".react-flow__node-end").first();
     await editor.drag(editor.input(editor.node("KSampler"), "seed"), ends.locator(".n-dot.is-ring"));
     await ends.getByText("seed").waitFor();
+    // So it does by the menu of the node, and by its own.
+    await editor.menuOf(editor.node("KSampler"), "Show a field on the subgraph", "cfg");
+    await ends.getByText("cfg").waitFor();
+    await editor.field(editor.node("KSampler"), "denoise").click({ button: "right" });
+    await editor.choose("Show on the subgraph");
+    await ends.getByText("denoise").waitFor();
+    await editor.menuOf(editor.node("KSampler"), "Show a field on the subgraph", "denoise");
+    await expect.poll(() => ends.getByText("denoise").count()).toBe(0);
     await page.keyboard.press("Escape");
     await page.keyboard.press("Escape");
     await outer.waitFor();
 
     await editor.write(editor.field(text, "value"), "a large red heart on a white background");
     expect(await editor.value(outer, "seed")).toBe("1");
+    expect(await editor.value(outer, "cfg")).toBe("4.0");
     await editor.number(outer, "seed", "77");
     const first = await editor.run();
     const sampler = Object.entries(first.prompt).find(([, node]) => node.class_type === "KSampler");
@@ -170,6 +179,15 @@ export function structureJourneys({ open }: Desk): void {
     await page.keyboard.press("Control+Shift+g");
     const made = editor.node("Subgraph");
     await made.waitFor();
+    // Inside it a node is run alone, and shows what it makes.
+    await made.getByRole("button", { name: "Enter the subgraph" }).click();
+    const inner = editor.node("VAE Decode");
+    await inner.hover();
+    const only = await editor.run(() => inner.getByRole("button", { name: "Run only up to here" }).click());
+    expect(Object.keys(only.outputs).map((id) => only.prompt[id]?.class_type)).toEqual(["PreviewImage"]);
+    expect((await editor.pixels(editor.pictureOf(inner))).width).toBe(64);
+    await page.getByRole("navigation", { name: "Where you are" }).getByRole("button", { name: "Workflow" }).click();
+    await editor.select(made);
     await editor.command("Publish as a blueprint");
     const dialog = page.getByRole("dialog");
     await dialog.getByLabel("Name").fill("Enlarger");

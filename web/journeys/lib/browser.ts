@@ -15,7 +15,7 @@ export const launch = (): Promise<Browser> => chromium.launch({ executablePath: 
 
 /** A profile of its own (cookies, drafts, settings). */
 export const profile = (browser: Browser, options: BrowserContextOptions = {}): Promise<BrowserContext> =>
-  browser.newContext({ viewport: { width: 1600, height: 1000 }, reducedMotion: "reduce", ...options });
+  browser.newContext({ viewport: { width: 1600, height: 1000 }, reducedMotion: "reduce", permissions: ["clipboard-read", "clipboard-write"], ...options });
 
 /** Watch a page: requests to anybody but `url`, errors in the console, uncaught exceptions. */
 export function watch(page: Page, url: string): Watched {

@@ -3,17 +3,20 @@
 import { mkdirSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Browser, BrowserContextOptions } from "playwright-core";
+import type { Browser, BrowserContext, BrowserContextOptions } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach } from "vitest";
-import { launch } from "./browser";
+import { launch, profile } from "./browser";
 import { Editor } from "./editor";
+import { withExamples } from "./examples";
 import { Server } from "./server";
 
 export interface Desk {
   readonly server: Server;
   readonly browser: Browser;
-  /** The editor in a fresh profile. */
-  open(options?: BrowserContextOptions): Promise<Editor>;
+  /** The editor in a fresh profile, with the journeys' examples in the place of the build's; `url` where not the server's own. */
+  open(options?: BrowserContextOptions, url?: string): Promise<Editor>;
+  /** The editor in a fresh profile as people get it. */
+  openAsItIs(options?: BrowserContextOptions): Promise<Editor>;
 }
 
 /** `prepare` puts files into the server's folder before it starts. */
@@ -25,6 +28,11 @@ export function desk(prepare?: (base: string) => void, ...options: string[]): De
     if (thing === undefined) throw new Error("the desk is not set up yet");
     return thing;
   };
+  const begin = async (context: BrowserContext, url?: string): Promise<Editor> => {
+    const editor = await Editor.within(context, there(server), url);
+    opened.push(editor);
+    return editor;
+  };
   beforeAll(async () => {
     [server, browser] = await Promise.all([Server.over(prepare, ...options), launch()]);
   });
@@ -32,9 +40,11 @@ export function desk(prepare?: (base: string) => void, ...options: string[]): De
     opened = [];
   });
   afterEach(async ({ task }) => {
+    const failed = task.result?.state === "fail";
     // What a journey that failed saw last.
-    if (task.result?.state === "fail") await Promise.all(opened.map((editor, place) => keepPicture(editor, `${task.name.slice(0, 60)} ${place}`)));
+    if (failed) await Promise.all(opened.map((editor, place) => keepPicture(editor, `${task.name.slice(0, 60)} ${place}`)));
     await Promise.all(opened.map((editor) => editor.context.close()));
+    if (failed) await there(server).tidy();
   });
   afterAll(async () => {
     await Promise.all([browser?.close(), server?.end()]);
@@ -46,11 +56,12 @@ export function desk(prepare?: (base: string) => void, ...options: string[]): De
     get browser() {
       return there(browser);
     },
-    open: async (contextOptions = {}) => {
-      const editor = await Editor.open(there(browser), there(server), contextOptions);
-      opened.push(editor);
-      return editor;
+    open: async (contextOptions = {}, url = undefined) => {
+      const context = await profile(there(browser), contextOptions);
+      await withExamples(context);
+      return begin(context, url);
     },
+    openAsItIs: async (contextOptions = {}) => begin(await profile(there(browser), contextOptions)),
   };
 }
 

@@ -1,8 +1,8 @@
 // The editor as a person has it: what is seen by role and name, a real mouse, real keys. Nothing here knows the app's insides.
 
 import { expect } from "vitest";
-import type { Browser, BrowserContext, BrowserContextOptions, Locator, Page } from "playwright-core";
-import { profile, watch, type Watched } from "./browser";
+import type { BrowserContext, Locator, Page } from "playwright-core";
+import { watch, type Watched } from "./browser";
 import type { Server } from "./server";
 
 export interface Point {
@@ -37,6 +37,8 @@ export interface Pixels {
 const KINDS = ["spinbutton", "combobox", "textbox", "switch", "slider", "checkbox"] as const;
 /** Whether a file or folder of the user is there is found out by asking for it; browsers log the answer that it is not. */
 const ABSENT = /404 \(Not Found\).*\/api\/userdata[/?]/;
+/** A preview may be replaced by the next one while the page is still loading it. */
+const REPLACED = /ERR_FILE_NOT_FOUND.*blob:/;
 const STEPS = 6;
 const RUN_MS = 60_000;
 
@@ -53,18 +55,12 @@ export class Editor {
     this.watched = watched;
   }
 
-  /** A profile of its own, and the editor open in it. */
-  static async open(browser: Browser, server: Server, options: BrowserContextOptions = {}): Promise<Editor> {
-    const context = await profile(browser, { permissions: ["clipboard-read", "clipboard-write"], ...options });
-    return Editor.within(context, server);
-  }
-
-  /** Another page of a profile. */
-  static async within(context: BrowserContext, server: Server, path = "/"): Promise<Editor> {
+  /** The editor in a new page of a profile. */
+  static async within(context: BrowserContext, server: Server, url = server.url): Promise<Editor> {
     const page = await context.newPage();
-    page.setDefaultTimeout(15_000);
-    const editor = new Editor(page, server, context, watch(page, server.url));
-    await page.goto(server.url + path);
+    page.setDefaultTimeout(30_000);
+    const editor = new Editor(page, server, context, watch(page, url));
+    await page.goto(url);
     // A server that has just started tells its node types once its worker is up.
     await editor.page.getByRole("group", { name: "Run", exact: true }).waitFor({ timeout: RUN_MS });
     return editor;
@@ -73,7 +69,7 @@ export class Editor {
   /** The end of a journey: nobody else was asked, and nothing was complained of but what was provoked. */
   async close(...provoked: readonly RegExp[]): Promise<void> {
     expect(this.watched.outside).toEqual([]);
-    const expected = [...provoked, ABSENT];
+    const expected = [...provoked, ABSENT, REPLACED];
     expect(this.watched.complaints.filter((said) => !expected.some((one) => one.test(said)))).toEqual([]);
     await this.context.close();
   }
@@ -113,12 +109,13 @@ export class Editor {
     await palette.waitFor({ state: "hidden" });
   }
 
-  /** An item of the menu that is open. */
+  /** An item of the menu that is open, or of menus in it; what was chosen closes all of them. */
   async choose(...names: readonly string[]): Promise<void> {
     for (const name of names) {
       const item = this.page.getByRole("menuitem", { name }).or(this.page.getByRole("menuitemcheckbox", { name })).first();
       await item.click();
     }
+    await this.page.getByRole("menu").first().waitFor({ state: "hidden" });
   }
 
   /** An item of the menu behind the bar's first button. */
@@ -186,6 +183,10 @@ export class Editor {
 
   node(title: string, nth = 0): Locator {
     return this.canvas.getByRole("group", { name: title, exact: true }).nth(nth);
+  }
+
+  frame(title: string): Locator {
+    return this.node(`Frame ${title}`);
   }
 
   /** A field of a node, of a form or of the outline, by its name. */

@@ -87,13 +87,24 @@ export class Server {
     rmSync(this.base, { recursive: true, force: true });
   }
 
+  /** As it would be without the journey that failed on it: it is up, nothing runs or waits, nothing is set. */
+  async tidy(): Promise<void> {
+    const child = this.#process;
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) await this.up();
+    const asked = { "/queue": { clear: true }, "/interrupt": {}, "/api/v1/queue/resume": {}, "/api/settings": { "Easel.Settings": {} } };
+    for (const [path, body] of Object.entries(asked)) await this.#post(path, body);
+  }
+
   async get<T>(path: string): Promise<T> {
     const answer = await fetch(this.url + path);
     return (await answer.json()) as T;
   }
 
   async post<T>(path: string, body: unknown): Promise<T> {
-    const answer = await fetch(this.url + path, { method: "POST", body: JSON.stringify(body), headers: { "content-type": "application/json" } });
-    return (await answer.json()) as T;
+    return (await (await this.#post(path, body)).json()) as T;
+  }
+
+  #post(path: string, body: unknown): Promise<Response> {
+    return fetch(this.url + path, { method: "POST", body: JSON.stringify(body), headers: { "content-type": "application/json" } });
   }
 }

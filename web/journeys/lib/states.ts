@@ -117,6 +117,8 @@ export const STATES: readonly State[] = [
 /** Until nothing moves any more: fonts, pictures, and what is drawn after a change of size. */
 export async function settled({ page }: Editor): Promise<void> {
   await page.evaluate(() => document.fonts.ready);
-  await expect.poll(() => page.locator("img").evaluateAll((all) => all.every((image) => (image as HTMLImageElement).complete))).toBe(true);
-  await page.waitForTimeout(350);
+  // Pictures that nobody has scrolled to yet are not fetched.
+  const loads = (all: Element[]): boolean => all.some((image) => image.getBoundingClientRect().top < innerHeight && !(image as HTMLImageElement).complete);
+  await expect.poll(() => page.locator("img").evaluateAll(loads)).toBe(false);
+  await expect.poll(() => page.evaluate(() => document.getAnimations().filter((each) => each.playState === "running" && each.effect?.getComputedTiming().endTime !== Infinity).length)).toBe(0);
 }

@@ -1,10 +1,19 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { JsonError, parseJson, writeJson, type Json, type JsonObject } from "./json";
+import { JsonError, parseJson, spelledAs, writeJson, type Json, type JsonObject } from "./json";
 
 test("a seed of 64 bits is read and written to the last digit", () => {
   const text = '{"seed":18446744073709551615,"small":7,"float":1.5}';
   expect(writeJson(parseJson(text))).toBe(text);
+});
+
+test("a number is written as it was read, as long as it is the same", () => {
+  const text = '{"cfg":4.0,"list":[1.50,1e-3,-0.0,20],"deep":[[2.0]]}';
+  const read = parseJson(text) as JsonObject;
+  expect(writeJson(read)).toBe(text);
+  const list = read["list"] as readonly Json[];
+  expect(writeJson(spelledAs(list, [1.5, 7, -0, 20]))).toBe("[1.50,7,-0.0,20]");
+  expect(writeJson([1.5, 0.001])).toBe("[1.5,0.001]");
 });
 
 /** As JSON.parse would have read it: doubles only. */

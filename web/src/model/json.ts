@@ -29,7 +29,19 @@ export function parseJson(text: string, maxDepth = MAX_DEPTH): Json {
   return new Reader(text, maxDepth).whole();
 }
 
-/** `value` as JSON text; bigint is written in full, keys keep their order. */
+type Place = string | number;
+/** Numbers that a text spells in another way than we would (`4.0`, `1e-3`), by their places in what they stand in. */
+type Spelling = ReadonlyMap<Place, string>;
+const spellings = new WeakMap<object, Spelling>();
+
+/** `now`, whose numbers that stand as they did in `before` will be written as they were read. */
+export function spelledAs<T extends readonly Json[] | JsonObject>(before: readonly Json[] | JsonObject, now: T): T {
+  const spelling = spellings.get(before);
+  if (spelling !== undefined) spellings.set(now, spelling);
+  return now;
+}
+
+/** `value` as JSON text; bigint is written in full, keys keep their order, numbers that were read their spelling. */
 export function writeJson(value: Json, indent = 0): string {
   return write(value, indent, "");
 }
@@ -38,15 +50,20 @@ function write(value: Json, indent: number, before: string): string {
   if (typeof value === "bigint") return value.toString();
   if (value === null || typeof value !== "object") return JSON.stringify(value);
   const inner = before + " ".repeat(indent);
+  const spelling = spellings.get(value);
+  const member = (item: Json, place: Place): string => {
+    const text = spelling?.get(place);
+    return text !== undefined && Object.is(Number(text), item) ? text : write(item, indent, inner);
+  };
   const [open, between, close] = indent > 0 ? [`\n${inner}`, `,\n${inner}`, `\n${before}`] : ["", ",", ""];
   if (isArray(value)) {
     if (value.length === 0) return "[]";
-    return `[${open}${value.map((item) => write(item, indent, inner)).join(between)}${close}]`;
+    return `[${open}${value.map(member).join(between)}${close}]`;
   }
   const entries = Object.entries(value as JsonObject);
   if (entries.length === 0) return "{}";
   const colon = indent > 0 ? ": " : ":";
-  const lines = entries.map(([key, item]) => `${JSON.stringify(key)}${colon}${write(item, indent, inner)}`);
+  const lines = entries.map(([key, item]) => `${JSON.stringify(key)}${colon}${member(item, key)}`);
   return `{${open}${lines.join(between)}${close}}`;
 }
 
@@ -55,9 +72,16 @@ const CONSTANT = /null|true|false|NaN|-?Infinity/y;
 const SPACE = /[ \t\r\n]*/y;
 const CONSTANTS: Readonly<Record<string, Json>> = { null: null, true: true, false: false };
 
+function remembered<T extends readonly Json[] | JsonObject>(value: T, spelling: Spelling): T {
+  if (spelling.size > 0) spellings.set(value, spelling);
+  return value;
+}
+
 class Reader {
   private at = 0;
   private depth = 0;
+  /** How the value that was read last is spelled, if it is a number with another spelling than ours. */
+  private spelled: string | undefined;
 
   constructor(
     private readonly text: string,
@@ -75,6 +99,7 @@ class Reader {
 
   private value(): Json {
     this.skip();
+    this.spelled = undefined;
     const first = this.text[this.at];
     if (first === "{") return this.nested(() => this.object());
     if (first === "[") return this.nested(() => this.array());
@@ -85,6 +110,7 @@ class Reader {
     if (number === undefined) throw this.error("expected a value");
     if (number.length > MAX_DIGITS) throw this.error(`a number has more than ${MAX_DIGITS} digits`);
     const value = Number(number);
+    if (number !== String(value)) this.spelled = number;
     if (Number.isSafeInteger(value) || /[.eE]/.test(number)) return Number.isFinite(value) ? value : null;
     return BigInt(number);
   }
@@ -94,26 +120,33 @@ class Reader {
     this.at++;
     const value = read();
     this.depth--;
+    this.spelled = undefined;
     return value;
   }
 
   private object(): JsonObject {
     const entries: [string, Json][] = [];
+    const spelling = new Map<Place, string>();
     this.list("}", () => {
       const key = this.string();
       this.skip();
       if (this.text[this.at] !== ":") throw this.error("expected a colon");
       this.at++;
       entries.push([key, this.value()]);
+      if (this.spelled !== undefined) spelling.set(key, this.spelled);
     });
     // Object.fromEntries makes own properties of every key, also of "__proto__".
-    return Object.fromEntries(entries);
+    return remembered(Object.fromEntries(entries), spelling);
   }
 
   private array(): readonly Json[] {
     const items: Json[] = [];
-    this.list("]", () => items.push(this.value()));
-    return items;
+    const spelling = new Map<Place, string>();
+    this.list("]", () => {
+      const place = items.push(this.value()) - 1;
+      if (this.spelled !== undefined) spelling.set(place, this.spelled);
+    });
+    return remembered(items, spelling);
   }
 
   private list(close: string, item: () => void): void {

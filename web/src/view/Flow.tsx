@@ -3,8 +3,10 @@
 import { Background, BackgroundVariant, ReactFlow, useStore, ViewportPortal, type Node as FlowNode } from "@xyflow/react";
 import { memo, useEffect, useLayoutEffect, useMemo, useRef, useState } from "react";
 import { useShallow } from "zustand/react/shallow";
+import type { Document, Level } from "../model/document";
 import { NOTES } from "../model/edit/slots";
 import { levelId, ROOT, type LevelId } from "../model/ids";
+import type { NodeTypes } from "../model/types";
 import { t } from "../i18n";
 import { useDocument, useDocumentStore, useLevel, useWorkspace, useWorkspaceStore } from "../state/context";
 import { useSetting, useSettingsStore } from "../state/editor";
@@ -128,15 +130,20 @@ function useFlowNodes(): FlowNode[] {
   const held = useView(useShallow((view) => [view.held, view.focused, view.renaming === undefined ? undefined : `n:${view.renaming}`]));
   return useMemo(() => {
     const kept = new Set(held.filter((id) => id !== undefined));
-    const title = (id: string): string | undefined => {
-      const item = named(id);
-      if (item.kind === "frame") return level.frames.get(item.id)?.title;
-      const node = item.kind === "node" ? level.nodes.get(item.id) : undefined;
-      if (node !== undefined && NOTES.has(node.type)) return node.title ?? t("view.note.title");
-      return node === undefined ? undefined : (node.title ?? document.levels.get(levelId(node.type))?.definition?.name ?? types.get(node.type)?.title ?? node.type);
-    };
-    return make({ document, level, types, selection, dragged, resized, heights, row }, region, kept, title);
+    const name = (id: string): string | undefined => nameOf(id, document, level, types);
+    return make({ document, level, types, selection, dragged, resized, heights, row }, region, kept, name);
   }, [make, region, level, document, selection, types, row, dragged, resized, heights, held]);
+}
+
+/** What people are told who do not see it. */
+function nameOf(id: string, document: Document, level: Level, types: NodeTypes): string | undefined {
+  const item = named(id);
+  // Frames are often called as a node in them: it is said which is which.
+  if (item.kind === "frame") return t("view.frame.called", { title: level.frames.get(item.id)?.title ?? "" });
+  const node = item.kind === "node" ? level.nodes.get(item.id) : undefined;
+  if (node === undefined) return undefined;
+  if (NOTES.has(node.type)) return node.title ?? t("view.note.title");
+  return node.title ?? document.levels.get(levelId(node.type))?.definition?.name ?? types.get(node.type)?.title ?? node.type;
 }
 
 function firstView(controller: ReturnType<typeof useController>, documents: ReturnType<typeof useDocumentStore>, level: LevelId) {

@@ -5,6 +5,8 @@ import type { LevelId, NodeId } from "../model/ids";
 import { INPUTS } from "../model/ids";
 import type { Json } from "../model/json";
 import { isObject, writeJson } from "../model/json";
+import { PRIMITIVE } from "../model/formats/workflow/layouts";
+import { valueHeld } from "../model/edit/primitive";
 import type { NodeTypes } from "../model/types";
 
 const indexes = new WeakMap<Level["links"], ReadonlyMap<string, Link>>();
@@ -49,6 +51,7 @@ export function sourceOf(document: Document, types: NodeTypes, level: LevelId, n
 /** The value of a node with one widget and no links into it: a number, a text, a seed that others share. */
 function heldValue(level: Level, id: NodeId, types: NodeTypes): string | undefined {
   const node = level.nodes.get(id);
+  if (node?.type === PRIMITIVE) return short(valueHeld(node) ?? null);
   const inputs = types.get(node?.type ?? "")?.inputs ?? [];
   const only = inputs[0];
   if (node === undefined || inputs.length !== 1 || only?.widget === undefined || incoming(level, id, only.name)) return undefined;

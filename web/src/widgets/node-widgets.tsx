@@ -4,10 +4,12 @@ import { ChevronDown, ChevronRight } from "lucide-react";
 import { memo, useState, type MouseEvent, type ReactNode } from "react";
 import type { Level } from "../model/document";
 import type { LevelId, NodeId } from "../model/ids";
+import { isPromoted, togglePromoted } from "../model/edit/ports";
 import { inputsOf, isDynamic } from "../model/inputs";
 import { writeJson, type Json } from "../model/json";
 import type { InputType, NodeType, Widget } from "../model/types";
-import { useDocument, useDocumentStore, useErrorsOf } from "../state/context";
+import { useDocument, useDocumentStore, useErrorsOf, useWorkspace } from "../state/context";
+import { newId } from "../state/session";
 import { t } from "../i18n";
 import { FloatingMenu, type MenuItem } from "./floating";
 import { incoming, short } from "./links";
@@ -123,6 +125,7 @@ const without = (values: Readonly<Record<string, Json>>, names: readonly string[
 function RowMenu({ level, node, inputs, at, close }: RowMenuProps): React.JSX.Element {
   const store = useDocumentStore();
   const values = useDocument((state) => nodeIn(state, level, node)?.values) ?? {};
+  const types = useWorkspace((state) => state.types);
   const { input } = at;
   const reset = (names: readonly string[]): void => {
     const patch = { values: without(values, names) };
@@ -139,6 +142,16 @@ function RowMenu({ level, node, inputs, at, close }: RowMenuProps): React.JSX.El
     { label: t("widgets.resetAll"), disabled: !names.some((name) => name in values), run: () => reset(names) },
     { label: t("widgets.copyValue"), run: () => void navigator.clipboard.writeText(typeof value === "string" ? value : writeJson(value)) },
   ];
-  return <FloatingMenu at={at} label={input.name} items={items} close={close} />;
+  const graph = store.getState().document.levels.get(level);
+  const change = graph === undefined ? undefined : togglePromoted(store.getState().document, graph, node, input.name, newId(), types);
+  const promotion: MenuItem[] = graph?.definition === undefined ? [] : [
+    {
+      label: t("widgets.promote"),
+      checked: isPromoted(graph, node, input.name),
+      disabled: change === undefined,
+      run: () => change !== undefined && store.getState().edit(change, "view.step.port"),
+    },
+  ];
+  return <FloatingMenu at={at} label={input.name} items={[...items, ...promotion]} close={close} />;
 }
 

@@ -28,6 +28,7 @@ export const words = {
   "jobs.unnamed": "Job {{id}}",
   "jobs.select": "Choose {{name}}",
   "jobs.look": "Look at the pictures of {{name}}",
+  "jobs.lookAt": "{{words}}, {{name}}",
   "jobs.previewOf": "Preview of {{name}}",
   "jobs.progress": "Progress",
   "jobs.about": "about {{time}} left",

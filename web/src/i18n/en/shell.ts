@@ -10,6 +10,7 @@ export const words = {
   "shell.reconnecting": "No connection. Trying again…",
   "shell.offline": "The server does not answer.",
   "shell.offlineHelp": "You can go on editing: everything is kept in this browser. Runs and files wait until the server is back.",
+  "shell.starting": "Reading the node types…",
   "shell.noTypes": "The node types could not be loaded",
   "shell.newVersion": "The server was updated. Reload this page to match it; everything open comes back.",
   "shell.reload": "Reload",

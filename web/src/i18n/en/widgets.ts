@@ -5,6 +5,7 @@ export const words = {
   "widgets.step.fold": "Fold advanced inputs",
   "widgets.reset": "Reset to default ({{value}})",
   "widgets.resetAll": "Reset all values of this node",
+  "widgets.promote": "Show on the subgraph",
   "widgets.copyValue": "Copy the value",
   "widgets.advanced_one": "Advanced ({{count}})",
   "widgets.advanced_other": "Advanced ({{count}})",

@@ -28,6 +28,7 @@ export const words = {
   "jobs.unnamed": "任务 {{id}}",
   "jobs.select": "选择 {{name}}",
   "jobs.look": "查看 {{name}} 的图片",
+  "jobs.lookAt": "{{words}}，{{name}}",
   "jobs.previewOf": "{{name}} 的预览",
   "jobs.progress": "进度",
   "jobs.about": "约剩 {{time}}",

@@ -10,6 +10,7 @@ export const words = {
   "shell.reconnecting": "连接已断开，正在重试…",
   "shell.offline": "服务器没有响应。",
   "shell.offlineHelp": "您可以继续编辑：所有内容都保存在此浏览器中。运行和文件操作会等到服务器恢复。",
+  "shell.starting": "正在读取节点类型…",
   "shell.noTypes": "无法加载节点类型",
   "shell.newVersion": "服务器已更新。请重新加载本页以保持一致；所有打开的内容都会恢复。",
   "shell.reload": "重新加载",

@@ -5,6 +5,7 @@ export const words = {
   "widgets.step.fold": "折叠高级输入",
   "widgets.reset": "恢复默认值（{{value}}）",
   "widgets.resetAll": "恢复此节点的全部默认值",
+  "widgets.promote": "在子图上显示",
   "widgets.copyValue": "复制数值",
   "widgets.advanced_one": "高级（{{count}}）",
   "widgets.advanced_other": "高级（{{count}}）",

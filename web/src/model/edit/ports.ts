@@ -132,3 +132,10 @@ export function demote(document: Document, level: Level, node: NodeId, input: st
   if (removal === undefined) return undefined;
   return value === undefined ? removal : all(removal, patchNode(level, node, { values: { ...inner.values, [input]: value } }));
 }
+
+/** Whether the instances show a field of an inner node. */
+export const isPromoted = (level: Level, node: NodeId, input: string): boolean => linkTo(level, { node, slot: input })?.from.node === INPUTS;
+
+/** Show a field of an inner node at the instances, or take it back; undefined if something else is linked to it. */
+export const togglePromoted = (document: Document, level: Level, node: NodeId, input: string, id: string, types: NodeTypes): Change | undefined =>
+  isPromoted(level, node, input) ? demote(document, level, node, input) : promote(document, level, node, input, id, types);

@@ -5,9 +5,11 @@ import { chosenOf, inputNamed, isDynamic, ownerOf } from "../inputs";
 import type { Json } from "../json";
 import type { NodeType, NodeTypes, Widget } from "../types";
 import { uniqueNames } from "../formats/shape";
+import { PRIMITIVE } from "../formats/workflow/layouts";
 import { INPUTS, OUTPUTS, levelId, type LevelId, type NodeId } from "../ids";
 import { linksFrom } from "./graph";
 import { isNamed } from "./named";
+import { heldBy } from "./primitive";
 import { wiredOf, type Wired, type WiredInput } from "./wired";
 
 export type Side = "input" | "output";
@@ -50,11 +52,20 @@ const cache = new WeakMap<Node, Cached>();
 
 /** The slots of `node`; the same object as long as the node, its type, its definition and what matters of its links stay. */
 export function slotsOf(document: Document, node: Node, types: NodeTypes): Slots {
+  if (node.type === PRIMITIVE) return ofPrimitive(document, node, types);
   const inner = document.levels.get(levelId(node.type));
   const type = inner === undefined && !NOTES.has(node.type) ? types.get(node.type) : undefined;
   const wired = type !== undefined && isDynamic(type) ? wiredOf(document, node, type, types) : undefined;
   return kept(node, inner ?? type, wired?.key, () => {
     return type === undefined ? find(document, node, inner, types) : ofType(node, type, wired ?? wiredOf(document, node, type, types));
+  });
+}
+
+function ofPrimitive(document: Document, node: Node, types: NodeTypes): Slots {
+  const { name, type, widget } = heldBy(document, node, types);
+  return kept(node, widget, undefined, () => {
+    const field: ShownSlot = { ...plain(name, type, name), unlinkable: true, widget };
+    return { inputs: [], widgets: [field], outputs: node.outputs.map(ofSlot) };
   });
 }
 

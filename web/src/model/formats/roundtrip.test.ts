@@ -110,3 +110,12 @@ test("a node of an unknown type is saved byte for byte, whatever it holds", () =
     expect(writeJson((written["nodes"] as readonly Json[])[0] ?? null)).toBe(odd);
   }
 });
+
+test("numbers that nobody touched are saved as they were spelled, also beside one that was changed", () => {
+  const text = readFileSync("../workflows/text_to_image.json", "utf8");
+  const document = opened(text, TYPES);
+  const sampler = [...levelOf(document, ROOT).nodes.values()].find(({ type }) => type === "KSampler") as Node;
+  const patch = { values: { ...sampler.values, steps: 7 } };
+  const changed = apply(changeEverything(document), { kind: "patch-node", level: ROOT, id: sampler.id, patch }).document;
+  expect(writeWorkflow(changed, TYPES).replaceAll(/\s/g, "")).toContain('[1,"fixed",7,4.0,"dpmpp_2m","karras",1.0]');
+});

@@ -5,6 +5,7 @@ import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import type { Level } from "../../model/document";
 import { levelOf } from "../../model/document";
+import { shownType } from "../../model/edit/shown-type";
 import { slotsOf } from "../../model/edit/slots";
 import { executionOrder } from "../../model/edit/graph";
 import { ROOT, type NodeId } from "../../model/ids";
@@ -59,14 +60,16 @@ function Fields({ level, form }: { readonly level: Level; readonly form: Form })
   const { t } = useTranslation();
   const document = useDocument((state) => state.document);
   const types = useWorkspace((state) => state.types);
-  const nodes = [...new Set(form.inputs.map((field) => field.node))].filter((id) => level.nodes.has(id));
+  const ids = [...new Set(form.inputs.map((field) => field.node))];
+  const nodes = ids.map((id) => level.nodes.get(id)).filter((node) => node !== undefined);
   if (nodes.length === 0) return <p className="hint">{t("form.none")}</p>;
   return (
     <>
-      {nodes.map((id) => {
-        const type = types.get(level.nodes.get(id)?.type ?? "");
+      {nodes.map((node) => {
+        const { id } = node;
+        const type = shownType(node, slotsOf(document, node, types), types);
         const names = new Set(form.inputs.filter((field) => field.node === id).map((field) => field.input));
-        return type === undefined ? null : (
+        return (
           <section key={id} className="form-node" aria-label={nameOf(level, id, types, document)}>
             <h3>{nameOf(level, id, types, document).replace(/ #\S+$/, "")}</h3>
             <NodeWidgets level={level.id} node={id} type={type} only={kept(type, names)} serverId={id} />

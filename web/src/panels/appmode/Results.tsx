@@ -3,6 +3,7 @@
 import { useTranslation } from "react-i18next";
 import { isArray, isObject, type JsonObject } from "../../model/json";
 import type { NodeId } from "../../model/ids";
+import { isVideo } from "../../model/media";
 import { useRuns } from "../../state/context";
 import { useEditor } from "../shell/editor";
 
@@ -39,8 +40,7 @@ interface Shown {
 function Picture({ file }: { readonly file: Shown }): React.JSX.Element {
   const { client } = useEditor();
   const address = client.viewUrl(file);
-  const isVideo = /\.(mp4|webm)$/i.test(file.filename);
-  return isVideo ? (
+  return isVideo(file.filename) ? (
     <video src={address} controls loop muted aria-label={file.filename} />
   ) : (
     <a href={address} target="_blank" rel="noreferrer">

@@ -2,6 +2,7 @@
 
 import type { Json } from "../../model/json";
 import { isArray, isObject } from "../../model/json";
+import { VIDEO } from "../../model/media";
 import type { FileRef, Job } from "../../net";
 
 export type MediaKind = "image" | "video" | "audio" | "text" | "other";
@@ -24,7 +25,7 @@ export type MediaFilter = (typeof MEDIA_FILTERS)[number];
 
 const KINDS: readonly (readonly [RegExp, MediaKind])[] = [
   [/\.(png|jpe?g|webp|gif|avif|bmp)$/i, "image"],
-  [/\.(mp4|webm|mov|mkv)$/i, "video"],
+  [VIDEO, "video"],
   [/\.(flac|mp3|wav|opus|ogg)$/i, "audio"],
 ];
 const known = new WeakMap<Job, readonly Media[]>();

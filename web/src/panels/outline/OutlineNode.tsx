@@ -5,11 +5,12 @@ import { useTranslation } from "react-i18next";
 import type { Level, Node } from "../../model/document";
 import { connect, disconnect } from "../../model/edit/links";
 import { linkTo } from "../../model/edit/graph";
+import { shownType } from "../../model/edit/shown-type";
 import { slotsOf } from "../../model/edit/slots";
 import { innerOf } from "../../model/edit/subgraph";
 import { all } from "../../model/changes";
 import { NodeWidgets } from "../../widgets";
-import { useDocument, useDocumentStore, useErrorsOf, useNodeType, useWorkspace } from "../../state/context";
+import { useDocument, useDocumentStore, useErrorsOf, useWorkspace } from "../../state/context";
 import { useEditor } from "../shell/editor";
 import { feeding, keyOf, sourcesFor } from "./sources";
 
@@ -28,7 +29,6 @@ export function OutlineNode({ level, node, prefix }: Props): React.JSX.Element {
   const store = useDocumentStore();
   const document = useDocument((state) => state.document);
   const types = useWorkspace((state) => state.types);
-  const type = useNodeType(node.type);
   const errors = useErrorsOf(prefix + node.id);
   const slots = slotsOf(document, node, types);
   const isLinked = (slot: { readonly name: string }): boolean => linkTo(level, { node: node.id, slot: slot.name }) !== undefined;
@@ -55,7 +55,7 @@ export function OutlineNode({ level, node, prefix }: Props): React.JSX.Element {
       {slots.inputs.map((slot) => (
         <SourceField key={slot.name} level={level} node={node} slot={slot.name} label={slot.label} required={slot.required} />
       ))}
-      {type !== undefined && <NodeWidgets level={level.id} node={node.id} type={type} serverId={prefix + node.id} />}
+      <NodeWidgets level={level.id} node={node.id} type={shownType(node, slots, types)} serverId={prefix + node.id} />
       {slots.widgets.filter(isLinked).map((slot) => (
         <SourceField key={slot.name} level={level} node={node} slot={slot.name} label={slot.label} required={false} />
       ))}

@@ -11,7 +11,7 @@ import { clock, duration, errorOf, nameOf, percent, seconds } from "./format";
 import type { JobsStore } from "./jobs-store";
 import type { LiveJob } from "./run-controller";
 import { IconButton } from "./icon-button";
-import { Picture } from "./picture";
+import { lookAt, Picture } from "./picture";
 
 export interface JobActions {
   readonly cancel: (id: string) => void;
@@ -72,14 +72,15 @@ export const JobRow = memo(function JobRow({ job, inner, place, live, selected, 
 
 function Thumb(props: Pick<JobRowProps, "job" | "place" | "live" | "client"> & { readonly name: string; readonly open: JobActions["open"] }) {
   const { job, place, live, name, client, open } = props;
-  const first = mediaOf(job).find((media) => media.kind !== "other");
+  const all = mediaOf(job);
+  const first = all.find((media) => media.kind !== "other");
   if (live?.preview !== undefined) return <img className="job-thumb" src={live.preview} alt={t("jobs.previewOf", { name })} />;
   if (job.state === "pending") return <span className="job-thumb job-place">{place + 1}</span>;
   if (first === undefined) return <span className="job-thumb" aria-hidden />;
   return (
-    <button type="button" className="job-thumb" aria-label={t("jobs.look", { name })} onClick={() => open(first)}>
+    <button type="button" className="job-thumb" aria-label={lookAt(first, name, all.length)} onClick={() => open(first)}>
       <Picture media={first} client={client} />
-      {mediaOf(job).length > 1 && <span className="job-many">{mediaOf(job).length}</span>}
+      {all.length > 1 && <span className="job-many">{all.length}</span>}
     </button>
   );
 }

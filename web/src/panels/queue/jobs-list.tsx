@@ -9,7 +9,7 @@ import { mediaOf } from "../gallery/media";
 import type { JobActions } from "./job-row";
 import { JobCheck, JobRow } from "./job-row";
 import type { JobsStore } from "./jobs-store";
-import { Picture } from "./picture";
+import { lookAt, Picture } from "./picture";
 import type { JobsView, Row } from "./rows";
 import { between, HEIGHTS, jobsIn, rowsOf } from "./rows";
 import type { LiveState } from "./run-controller";
@@ -215,7 +215,7 @@ function RowContent({ row, columns, jobs, live, client, selected, actions, remov
         <div className="jobs-tiles" style={{ gridTemplateColumns: `repeat(${columns}, 1fr)` }}>
           {row.media.map((media) => (
             <div key={media.key} className="jobs-tile" data-selected={selected.has(media.job.id) || undefined}>
-              <button type="button" aria-label={t("jobs.look", { name: media.file.filename })} onClick={() => actions.open(media)}>
+              <button type="button" aria-label={lookAt(media, media.file.filename)} onClick={() => actions.open(media)}>
                 <Picture media={media} client={client} />
               </button>
               <JobCheck id={media.job.id} name={media.file.filename} selected={selected.has(media.job.id)} select={actions.select} />

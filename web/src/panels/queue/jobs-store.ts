@@ -55,6 +55,8 @@ const MOST_DETAILS = 300;
 const FAILED = ["failed", "cancelled", "quarantined"] as const;
 const SCOPES = { all: ["done", ...FAILED], done: ["done"], failed: FAILED } as const;
 export type Scope = keyof typeof SCOPES;
+/** How long to wait where the line is there and questions are not answered, in milliseconds. */
+const PATIENCE = 1000;
 const NO_QUEUE: Queue = { paused: false, running: [], waiting: [] };
 
 export function createJobsStore(
@@ -82,7 +84,10 @@ export function createJobsStore(
         const counts = countsOf(scope, page.total, others.total);
         set({ queue, ended, total: page.total, counts, problem: undefined, details: keptDetails(get().details, ended) });
       } catch (problem) {
-        if (number === asked) set({ problem });
+        if (number !== asked) return;
+        set({ problem });
+        // Without a line the next connection asks again.
+        if (connection.isOpen()) soon(PATIENCE);
       }
     };
 
@@ -197,11 +202,11 @@ export function createJobsStore(
     };
   });
 
-  const soon = (): void => {
+  const soon = (wait = delay): void => {
     timer ??= setTimeout(() => {
       timer = undefined;
       void store.getState().refresh();
-    }, delay);
+    }, wait);
   };
   const stop = connection.listen((heard) => {
     if (heard.kind === "open") void store.getState().refresh();

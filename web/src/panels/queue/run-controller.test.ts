@@ -2,6 +2,7 @@ import { afterEach, describe, expect, it, vi } from "vitest";
 import type { JsonObject } from "../../model/json";
 import { textToImage } from "../../model/edit/testing";
 import type { Client, Connection, Heard, Job, JobDetails } from "../../net";
+import { UnreachableError } from "../../net";
 import { createDocumentStore } from "../../state/documents";
 import { createRunsStore } from "../../state/runs";
 import { createWorkspaceStore, type Tab } from "../../state/workspace";
@@ -20,6 +21,7 @@ let close: (() => void)[] = [];
 afterEach(() => {
   for (const end of close) end();
   close = [];
+  vi.useRealTimers();
 });
 
 /** A page with one tab, and a server that is told what to say. */
@@ -30,6 +32,7 @@ function world() {
   const listeners = new Set<Listener>();
   const sent: string[] = [];
   const asked: string[] = [];
+  const answers = { now: true };
   const client = {
     ...fakeJobsClient(all),
     clientId: "me",
@@ -41,7 +44,7 @@ function world() {
     },
     job: (id: string) => {
       asked.push(id);
-      return Promise.resolve(kept.get(id));
+      return answers.now ? Promise.resolve(kept.get(id)) : Promise.reject(new UnreachableError("/jobs"));
     },
     events: (id: string, after = 0) =>
       Promise.resolve({
@@ -68,6 +71,9 @@ function world() {
   };
   const hear = (type: string, data: JsonObject): void => {
     for (const listener of listeners) listener({ kind: "message", type, data } satisfies Heard);
+  };
+  const reopen = (): void => {
+    for (const listener of listeners) listener({ kind: "open", again: true });
   };
   const workspace = createWorkspaceStore();
   const tab: Tab = {
@@ -105,7 +111,7 @@ function world() {
     hear("executed", { prompt_id: id, node: "2", output: picture(name) });
     hear("execution_success", { prompt_id: id });
   };
-  return { all, kept, asked, settle, hear, tab, jobs, runs, ends, runThrough };
+  return { all, kept, asked, answers, settle, hear, reopen, tab, jobs, runs, ends, runThrough };
 }
 
 describe("the jobs of a tab", () => {
@@ -157,6 +163,22 @@ describe("the jobs of a tab", () => {
     await vi.waitFor(() => expect(ends).toHaveLength(1));
     await vi.waitFor(() => expect(tab.runs.getState().nodes["1"]?.output).toEqual(output));
     expect(Object.keys(tab.runs.getState().nodes)).not.toContain("shown:1");
+  });
+});
+
+describe("a line that is there while questions are not answered", () => {
+  it("asks again until it knows how the job ended", async () => {
+    vi.useFakeTimers();
+    const { runs, tab, ends, settle, reopen, answers } = world();
+    const { ids } = await runs.queue(tab);
+    settle(ids[0] ?? "", { state: "done" }, [["NodeFinished", { node: "1", cached: false, seconds: 1 }], ["Ended", { state: "done" }]]);
+    answers.now = false;
+    reopen();
+    await vi.advanceTimersByTimeAsync(3000);
+    expect(ends).toEqual([]);
+    answers.now = true;
+    await vi.advanceTimersByTimeAsync(3000);
+    expect(ends.map(({ state }) => state)).toEqual(["done"]);
   });
 });
 

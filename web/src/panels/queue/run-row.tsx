@@ -10,7 +10,7 @@ import { clock, nameOf } from "./format";
 import { IconButton } from "./icon-button";
 import { useDetails } from "./job-row";
 import type { JobsStore } from "./jobs-store";
-import { Picture } from "./picture";
+import { lookAt, Picture } from "./picture";
 
 interface RunRowProps {
   readonly list: readonly Job[];
@@ -39,7 +39,7 @@ export const RunRow = memo(function RunRow({ list, open, jobs, client, toggle, l
       />
       <span className="job-strip">
         {media.map((one) => (
-          <button key={one.key} type="button" className="job-thumb" aria-label={t("jobs.look", { name })} onClick={() => look(one)}>
+          <button key={one.key} type="button" className="job-thumb" aria-label={lookAt(one, name)} onClick={() => look(one)}>
             <Picture media={one} client={client} />
           </button>
         ))}

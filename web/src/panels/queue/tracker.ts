@@ -42,7 +42,7 @@ export interface Tracker {
 
 export interface TrackerOptions {
   readonly client: Pick<Client, "job" | "events">;
-  readonly connection: Pick<Connection, "listen">;
+  readonly connection: Pick<Connection, "listen" | "isOpen">;
   readonly onChange: (id: string) => void;
   /** A job ended; its seconds and files are known by now. */
   readonly onEnded: (tracked: Tracked) => void;
@@ -52,6 +52,8 @@ export interface TrackerOptions {
 }
 
 const ROUNDS = 4;
+/** How long to wait where the line is there and questions are not answered, in milliseconds. */
+const PATIENCE = 1000;
 
 export function createTracker(options: TrackerOptions): Tracker {
   const { client, connection, onChange, onEnded, previews = createPreviewUrls() } = options;
@@ -59,6 +61,7 @@ export function createTracker(options: TrackerOptions): Tracker {
   /** Events that came while the truth of a job was read. */
   const syncing = new Map<string, RunEvent[]>();
   const toldEnd = new Set<string>();
+  const timers = new Set<ReturnType<typeof setTimeout>>();
   let turns = 0;
 
   const put = (id: string, change: Partial<Tracked>): void => {
@@ -95,6 +98,7 @@ export function createTracker(options: TrackerOptions): Tracker {
       if (jobs.has(id)) put(id, { run: withPreviews(run, jobs.get(id)?.run) });
     } catch (error) {
       if (isMissing(error)) put(id, { run: reduceRun(known.run, { kind: "ended", state: "cancelled" }) });
+      else if (connection.isOpen()) later(id);
       // else the line is down: the next connection asks again
     } finally {
       syncing.delete(id);
@@ -104,6 +108,14 @@ export function createTracker(options: TrackerOptions): Tracker {
       toldEnd.add(id);
       onEnded(now);
     }
+  };
+
+  const later = (id: string): void => {
+    const timer = setTimeout(() => {
+      timers.delete(timer);
+      void sync(id);
+    }, PATIENCE);
+    timers.add(timer);
   };
 
   const onPreview = (heard: Extract<Heard, { readonly kind: "preview" }>): void => {
@@ -154,6 +166,7 @@ export function createTracker(options: TrackerOptions): Tracker {
     },
     close: () => {
       stop();
+      for (const timer of timers) clearTimeout(timer);
       previews.dropAll();
     },
   };

@@ -12,7 +12,8 @@ const ORDER = [
   "sdxl_lightning", "sd2_v_prediction", "inpaint_model", "depth_to_image", "instruct_edit", "unclip", "unclip_mix",
   "vae_swap", "model_merge", "lora_extract", "demo_lora", "lora_stack", "lora_hooks", "hypernetwork", "demo_controlnet", "controlnet",
   "two_controlnets", "t2i_adapter", "ip_adapter", "style_model", "gligen", "control_hints", "hires_fix_upscaler",
-  "large_pictures", "upscale_model", "upscale_x4", "picture_tools", "masks", "compositing", "invert", "xy_grid",
+  "large_pictures", "upscale_model", "upscale_x4",
+  "image_to_video", "text_to_video", "prompt_travel", "video_to_video", "picture_tools", "masks", "compositing", "invert", "xy_grid",
   "prompt_grid", "subgraphs", "named_links", "bypass_and_mute", "latent_files", "api_websocket",
 ];
 export const FIRST = "text_to_image";

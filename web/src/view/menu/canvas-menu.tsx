@@ -1,6 +1,7 @@
 // The menu of what lies under the pointer. Most of it are commands of the table, with their keys.
 
 import * as Menu from "@radix-ui/react-dropdown-menu";
+import { Check } from "lucide-react";
 import { useTranslation } from "react-i18next";
 import { useController } from "../controller-context";
 import { useCommands } from "../commands-context";
@@ -59,6 +60,7 @@ function Row({ item, at }: { readonly item: Item; readonly at: MenuAt }): React.
         </Menu.Item>
       );
     case "action":
+      if (item.checked !== undefined) return <Checked item={item} checked={item.checked} />;
       return (
         <Menu.Item className="menu-item" disabled={item.disabled ?? false} onSelect={item.run}>
           <span>{item.label}</span>
@@ -89,4 +91,15 @@ function Row({ item, at }: { readonly item: Item; readonly at: MenuAt }): React.
         </div>
       );
   }
+}
+
+function Checked({ item, checked }: { readonly item: Extract<Item, { readonly kind: "action" }>; readonly checked: boolean }): React.JSX.Element {
+  return (
+    <Menu.CheckboxItem className="menu-item" checked={checked} disabled={item.disabled ?? false} onSelect={item.run}>
+      <span>{item.label}</span>
+      <Menu.ItemIndicator>
+        <Check size={12} aria-hidden />
+      </Menu.ItemIndicator>
+    </Menu.CheckboxItem>
+  );
 }

@@ -5,9 +5,12 @@ import { addFrame, patchFrame } from "../../model/edit/frames";
 import { disconnect } from "../../model/edit/links";
 import { colour } from "../../model/edit/nodes";
 import { addReroute, removeReroutes, wayOf } from "../../model/edit/reroutes";
+import { isPromoted, togglePromoted } from "../../model/edit/ports";
+import { slotsOf } from "../../model/edit/slots";
 import { innerOf } from "../../model/edit/subgraph";
 import { addNote } from "../../model/edit/notes";
 import type { FrameId, LinkId, NodeId, RerouteId } from "../../model/ids";
+import { newId } from "../../state/session";
 import { t } from "../../i18n";
 import type { CanvasCommands } from "../commands-context";
 import type { Controller } from "../controller";
@@ -17,7 +20,7 @@ import type { MenuAt } from "../view-store";
 export type Item =
   | { readonly kind: "line" }
   | { readonly kind: "command"; readonly id: string }
-  | { readonly kind: "action"; readonly label: string; readonly run: () => void; readonly disabled?: boolean }
+  | { readonly kind: "action"; readonly label: string; readonly run: () => void; readonly disabled?: boolean; readonly checked?: boolean }
   | { readonly kind: "more"; readonly label: string; readonly items: readonly Item[] }
   | { readonly kind: "colours"; readonly colours: readonly { readonly name: string; readonly value: string | undefined }[]; readonly run: (value: string | undefined) => void };
 
@@ -106,6 +109,7 @@ function nodeItems(controller: Controller, commands: CanvasCommands, id: NodeId)
     ...(inner === undefined ? [] : [action(t("view.node.enter"), () => controller.enter(id)), action(t("view.menu.unpack"), () => controller.unpack(id))]),
     action(t("view.menu.subgraph"), () => controller.makeSubgraph(ids)),
     command("structure.frame"),
+    ...(level.definition === undefined ? [] : [{ kind: "more", label: t("view.menu.promote"), items: promotions(controller, id) } as const]),
     { kind: "more", label: t("view.menu.align"), items: ALIGN.map((name) => command(`structure.${name}`)) },
     ...(commands.can("structure.arrange") ? [command("structure.arrange")] : []),
     LINE,
@@ -116,6 +120,18 @@ function nodeItems(controller: Controller, commands: CanvasCommands, id: NodeId)
     command("edit.deleteKeepLinks"),
     command("edit.delete"),
   ];
+}
+
+/** The fields of a node in a subgraph; those that the instances show are checked. */
+function promotions(controller: Controller, id: NodeId): Item[] {
+  const { document, level, types } = controller.shown();
+  const node = level.nodes.get(id);
+  const fields = node === undefined ? [] : slotsOf(document, node, types).widgets.filter((slot) => slot.unlinkable !== true);
+  return fields.map(({ name, label }): Item => {
+    const checked = isPromoted(level, id, name);
+    const change = togglePromoted(document, level, id, name, newId(), types);
+    return { kind: "action", label, checked, disabled: change === undefined, run: () => controller.edit(change, "port") };
+  });
 }
 
 function frameItems(controller: Controller, id: FrameId): Item[] {

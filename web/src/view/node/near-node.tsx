@@ -5,8 +5,9 @@ import { memo, useLayoutEffect, useRef, type CSSProperties } from "react";
 import type { Node } from "../../model/document";
 import { VIRTUAL } from "../../model/formats/workflow/layouts";
 import type { Slots } from "../../model/edit/slots";
+import { shownType } from "../../model/edit/shown-type";
 import { toggleFlag, toggleMode } from "../../model/edit/nodes";
-import { useErrorsOf, useRunOf } from "../../state/context";
+import { useErrorsOf, useRunOf, useWorkspace } from "../../state/context";
 import type { NodeError, NodeRun } from "../../state/runs";
 import { NodeWidgets } from "../../widgets";
 import { t } from "../../i18n";
@@ -19,7 +20,7 @@ import { setAnchors, setHeight } from "../view-store";
 import { Dot } from "./dot";
 import { Preview } from "./preview";
 import { ResizeGrip } from "./resize-grip";
-import { instanceType, useLevelId, useSlots, type Kind } from "./use-node";
+import { useLevelId, useSlots, type Kind } from "./use-node";
 import "./node.css";
 import "./dots.css";
 import "./states.css";
@@ -45,7 +46,7 @@ export const NearNode = memo(function NearNode({ node, kind, style }: NearProps)
   return (
     <div className={`n-node is-${node.mode} run-${state} ${node.collapsed ? "is-collapsed" : ""} ${isMissing ? "is-missing" : ""} ${over ? "is-target" : ""}`} style={style}>
       <Header node={node} kind={kind} serverId={serverId} />
-      {node.collapsed ? <Stubs node={node} slots={slots} /> : <Body node={node} kind={kind} slots={slots} serverId={serverId} isMissing={isMissing} errors={own} />}
+      {node.collapsed ? <Stubs node={node} slots={slots} /> : <Body node={node} slots={slots} serverId={serverId} isMissing={isMissing} errors={own} />}
       {node.mode === "bypass" && <PassThrough id={node.id} />}
       {!node.collapsed && !node.pinned && <ResizeGrip node={node} />}
     </div>
@@ -180,17 +181,16 @@ function RunMark({ state, seconds }: { readonly state: string | undefined; reado
 
 interface BodyProps {
   readonly node: Node;
-  readonly kind: Kind;
   readonly slots: Slots;
   readonly serverId: string;
   readonly isMissing: boolean;
   readonly errors: readonly NodeError[];
 }
 
-function Body({ node, kind, slots, serverId, isMissing, errors }: BodyProps): React.JSX.Element {
+function Body({ node, slots, serverId, isMissing, errors }: BodyProps): React.JSX.Element {
   const level = useLevelId();
   const body = useAnchors(node, slots);
-  const type = kind.type ?? (kind.subgraph === undefined ? undefined : instanceType(node.type, kind.title, slots));
+  const type = useWorkspace((state) => shownType(node, slots, state.types));
   const rows = Math.max(slots.inputs.length, slots.outputs.length);
   return (
     <div className="n-body" ref={body}>
@@ -203,18 +203,16 @@ function Body({ node, kind, slots, serverId, isMissing, errors }: BodyProps): Re
           {t("view.node.missing", { type: node.type })}
         </p>
       )}
-      {type !== undefined && (
-        <NodeWidgets
-          level={level}
-          node={node.id}
-          type={type}
-          serverId={serverId}
-          socket={(input) => {
-            const slot = slots.widgets.find((each) => each.name === input.name);
-            return slot === undefined || slot.unlinkable === true ? null : <Dot node={node.id} side="input" slot={slot} />;
-          }}
-        />
-      )}
+      <NodeWidgets
+        level={level}
+        node={node.id}
+        type={type}
+        serverId={serverId}
+        socket={(input) => {
+          const slot = slots.widgets.find((each) => each.name === input.name);
+          return slot === undefined || slot.unlinkable === true ? null : <Dot node={node.id} side="input" slot={slot} />;
+        }}
+      />
       {isMissing && slots.widgets.map((slot) => (
         <div className="n-row" key={slot.name}>
           <Dot node={node.id} side="input" slot={slot} />

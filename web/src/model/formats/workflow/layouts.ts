@@ -12,6 +12,8 @@ import type { Layout, Row } from "./values";
 export const NOTES: ReadonlySet<string> = new Set(["Note", "MarkdownNote"]);
 export const REROUTE = "Reroute";
 export const PRIMITIVE = "PrimitiveNode";
+/** What the one value of a PrimitiveNode is called. */
+export const VALUE = "value";
 export { GET, SET };
 /** Node types that exist in editors only. */
 export const VIRTUAL: ReadonlySet<string> = new Set([...NOTES, REROUTE, PRIMITIVE, SET, GET]);
@@ -54,13 +56,13 @@ function layoutOfType(type: NodeType): Layout {
 }
 
 const TEXT: Layout = () => [{ name: "text", fallback: "" }];
-const VALUE: Layout = () => [{ name: "value", control: true, fallback: null }];
+const HELD: Layout = () => [{ name: VALUE, control: true, fallback: null }];
 const NOTHING: Layout = () => [];
 
 /** The layout of `node`, undefined if its type is not known. */
 export function layoutOf(node: Node, levels: Levels, types: NodeTypes): Layout | undefined {
   if (NOTES.has(node.type)) return TEXT;
-  if (node.type === PRIMITIVE) return VALUE;
+  if (node.type === PRIMITIVE) return HELD;
   if (node.type === REROUTE) return NOTHING;
   const level = levels.get(levelId(node.type));
   if (level?.definition !== undefined) return layoutOfInstance(node, level, levels, types);

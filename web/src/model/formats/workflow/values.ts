@@ -2,7 +2,7 @@
 // between that only editors use: after a seed what becomes of it after a run, after an upload the kind of the file.
 
 import type { AfterRun } from "../../document";
-import { isArray, isObject, type Json, type JsonObject } from "../../json";
+import { isArray, isObject, spelledAs, type Json, type JsonObject } from "../../json";
 import { inOrderOf, member, objectOf, same } from "../shape";
 
 /** The place of a widget's value in a list. */
@@ -139,7 +139,7 @@ function replaced(rows: readonly Row[], list: readonly Json[], now: Named): Json
     if (control === undefined) return undefined;
     if (MODES.get(list[control] ?? null) !== mode) result[control] = mode;
   }
-  return result;
+  return spelledAs(list, result);
 }
 
 function inFull(rows: readonly Row[], now: Named): Json[] {
