@@ -179,6 +179,15 @@ export function structureJourneys({ open }: Desk): void {
     await page.keyboard.press("Control+Shift+g");
     const made = editor.node("Subgraph");
     await made.waitFor();
+    // Inside it a node is run alone, and shows what it makes.
+    await made.getByRole("button", { name: "Enter the subgraph" }).click();
+    const inner = editor.node("VAE Decode");
+    await inner.hover();
+    const only = await editor.run(() => inner.getByRole("button", { name: "Run only up to here" }).click());
+    expect(Object.keys(only.outputs).map((id) => only.prompt[id]?.class_type)).toEqual(["PreviewImage"]);
+    expect((await editor.pixels(editor.pictureOf(inner))).width).toBe(64);
+    await page.getByRole("navigation", { name: "Where you are" }).getByRole("button", { name: "Workflow" }).click();
+    await editor.select(made);
     await editor.command("Publish as a blueprint");
     const dialog = page.getByRole("dialog");
     await dialog.getByLabel("Name").fill("Enlarger");

@@ -3,6 +3,7 @@
 import * as Menu from "@radix-ui/react-dropdown-menu";
 import * as Popover from "@radix-ui/react-popover";
 import type { ReactNode, RefObject, SyntheticEvent } from "react";
+import { createPortal } from "react-dom";
 
 /** What happens inside a floating part is nothing to the node beneath it, though React tells it. */
 const keepInside = (event: SyntheticEvent): void => event.stopPropagation();
@@ -69,9 +70,13 @@ interface FloatingMenuProps {
 export function FloatingMenu({ at, label, items, close }: FloatingMenuProps): React.JSX.Element {
   return (
     <Menu.Root open modal={false} onOpenChange={(open) => !open && close()}>
-      <Menu.Trigger asChild>
-        <span className="w-menu-anchor" style={{ left: at.x, top: at.y }} aria-hidden />
-      </Menu.Trigger>
+      {createPortal(
+        // Not in the graph, which is moved and scaled.
+        <Menu.Trigger asChild>
+          <span className="w-menu-anchor" style={{ left: at.x, top: at.y }} aria-hidden />
+        </Menu.Trigger>,
+        document.body,
+      )}
       <Menu.Portal>
         <Menu.Content
           {...contained}
