@@ -122,7 +122,9 @@ class Precisions:
     def laid_out(self, net: nn.Module) -> None:
         """Give the weights of the convolutions of `net` the order in memory that was asked for."""
         if self.channels_last:
-            net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # of the tensors with four sides
+            for weight in net.parameters():
+                if weight.ndim == 4:  # there is no such layout for layers over time, which have five sides
+                    weight.data = weight.data.contiguous(memory_format=torch.channels_last)
 
 
 USUAL = Precisions()

@@ -14,6 +14,7 @@ from torch import Tensor
 from engine.diffusion.denoiser import Denoiser, denoiser_of
 from engine.diffusion.sampling import Steps, drive, sample
 from engine.memory.budget import CallBudget
+from engine.memory.precision import PRECISIONS, Precisions
 from engine.models.vae import Vae
 from engine.models.vision.tower import ImageEncoder
 from engine.node import NodeContext
@@ -150,3 +151,14 @@ def test_every_picture_of_a_travel_is_painted_from_its_own_prompt(tmp_path: Path
     alone = torch.cat([painted(prompt, same)[:1] for prompt in (first, last)])
     assert (made - alone).abs().max() < 1e-4
     assert (alone[0] - alone[1]).abs().max() > 0.1
+
+
+def test_the_frames_layers_may_be_ordered_by_channels_last(parts: Parts, place: NodeContext) -> None:
+    token = PRECISIONS.set(Precisions(channels_last=True))
+    try:
+        other = load_image_only("svd.safetensors", place)
+    finally:
+        PRECISIONS.reset(token)
+    weights = [weight for weight in other[0].net.weights().values() if weight.ndim == 4 and weight.shape[-1] == 3]
+    assert all(weight.is_contiguous(memory_format=torch.channels_last) for weight in weights)
+    assert (sampled(other[0], told(other)) - sampled(parts[0], told(parts))).abs().max() < 1e-4
