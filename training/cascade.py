@@ -1,9 +1,10 @@
 """Trains the demo cascade: three pixel UNets that paint 16 pixels from words, then 32, then 128 (Saharia et al. 2022).
 
-Each stage sees the captions as the demo model's text encoder reads them. Noise prediction on cosine levels, weighted by
-min(SNR, 5) / SNR (Hang et al. 2023), with a learned variance (Nichol and Dhariwal 2021, section 3.1), one caption in
-ten left out. Later stages are shown the picture of the stage before, with noise of a random level that they are told
-of (Ho et al. 2021, section 4.2), so that they repair what that stage gets wrong.
+Each stage sees the captions as the demo model's text encoder reads them. Noise prediction on cosine levels with a
+learned variance (Nichol and Dhariwal 2021, section 3.1), one caption in ten left out. Errors weigh as in Hang et al.
+2023 where the picture outweighs the noise, and elsewhere as errors in the picture: flat colours are lost to small ones
+under strong noise. Later stages are shown the picture of the stage before, with noise of a random level that they are
+told of (Ho et al. 2021, section 4.2), so that they repair what that stage gets wrong.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ from training.text_encoder import WIDTH
 
 EMBEDDING = 192
 MOST_NOISE = 500  # the noisiest timestep that a small picture is shown at
+MOST_RATIO, MOST_WEIGHT = 5.0, 100.0  # of picture to noise that counts, and that of an error in the noise
 METADATA = {"modelspec.license": "Apache-2.0"}
 STEPS = StageSteps("smart27", maximum=1.0)
 NOISE_LEVEL = 0.2
@@ -81,7 +83,7 @@ class Stage:
 
 STAGES = (
     Stage("easel-demo-stage-1", 16, 0, 16, (64, 160), (False, True), Fit(35, decay=0.9995), 3.0),
-    Stage("easel-demo-stage-2", 32, 16, 32, (64, 64, 96), (False, False, True), Fit(22, decay=0.9995), 2.0),
+    Stage("easel-demo-stage-2", 32, 16, 32, (64, 64, 96), (False, False, True), Fit(26, decay=0.9995), 2.0),
     Stage("easel-demo-stage-3", 128, 32, 32, (64, 64, 64), (False, False, False), Fit(16, decay=0.9995), 1.0),
 )
 
@@ -100,7 +102,7 @@ class Objective:
         posterior[0] = posterior[1]  # without noise the logarithm has no bound
         ratio = signal / (1 - signal)
         self.signal = signal.float()
-        self._weights = (ratio.clamp(max=5.0) / ratio).float()
+        self._weights = (ratio.clamp(1.0, MOST_RATIO) / ratio).clamp(max=MOST_WEIGHT).float()
         self._most, self._least = betas.log().float(), posterior.log().float()
         self._mean = (before.sqrt() * betas / (1 - signal) / ratio.sqrt()).float()  # its error for one of the noise
 
