@@ -21,12 +21,12 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from engine.diffusion.cascade import StageSteps, sample_stage, stage_denoiser
+from engine.diffusion.cascade import CHANNELS, StageSteps, sample_stage, stage_denoiser
 from engine.diffusion.denoiser import Denoiser
 from engine.diffusion.parameterisation import cosine
 from engine.diffusion.sampling import drive
 from engine.models.cascade import load_stage
-from engine.models.nets.pixel_unet import HEAD_CHANNELS, PixelUNet, PixelUNetConfig
+from engine.models.nets.pixel_unet import HEAD_CHANNELS, PixelUNet, PixelUNetConfig, ResBlock
 from engine.tensors.values import Pixels
 from training.base import BATCH, LEFT_OUT, Base, load_base, states_of
 from training.checker import check
@@ -125,9 +125,7 @@ def train(base: Base, stage: Stage, folder: Path) -> PixelUNet:
     """The trained net of a stage, with averaged weights."""
     torch.manual_seed(stage.how.seed)
     net, objective = PixelUNet(stage.config), Objective()
-    last = net.out[2]
-    assert isinstance(last, nn.Conv2d)
-    nn.init.zeros_(last.weight)
+    pass_through(net)
     unprompted = states_of(base, [""])[0]
 
     def make(rng: Generator) -> Batch:
@@ -149,6 +147,33 @@ def train(base: Base, stage: Stage, folder: Path) -> PixelUNet:
 
     net.load_state_dict(fit(net, make, loss, stage.how, folder / f"{stage.name}.pt"))
     return net.eval()
+
+
+@torch.no_grad()
+def pass_through(net: PixelUNet) -> None:
+    """Let a new net begin by answering with what it sees, which is right under strong noise.
+
+    Norms over two channels lose the mean colour, but not if one holds the negative of the other; and
+    GELU(x) - GELU(-x) = x. So each channel that comes in goes along the outermost skip beside its negative.
+    """
+    first, last, out = net.input_blocks[0][0], net.output_blocks[-1][0], net.out[2]
+    assert isinstance(first, nn.Conv2d)
+    assert isinstance(last, ResBlock)
+    assert isinstance(last.skip_connection, nn.Conv2d)
+    assert isinstance(out, nn.Conv2d)
+    entering, width = net.config.in_channels, net.config.widths[0]
+    skip, residue = last.skip_connection, last.out_layers[3]
+    assert isinstance(residue, nn.Conv2d)
+    for whole in (*out.parameters(), *residue.parameters()):
+        nn.init.zeros_(whole)
+    for part in (*first.parameters(), *skip.parameters()):
+        nn.init.zeros_(part[: 2 * entering])
+    for channel in range(entering):
+        for place, sign in ((2 * channel, 1.0), (2 * channel + 1, -1.0)):
+            first.weight[place, channel, 1, 1] = sign
+            skip.weight[place, width + place, 0, 0] = 1.0
+            if channel < CHANNELS:
+                out.weight[channel, place, 1, 1] = sign
 
 
 def shown(stage: Stage, scenes: Sequence[Scene], rng: Generator) -> tuple[Tensor, ...]:

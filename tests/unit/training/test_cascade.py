@@ -11,9 +11,11 @@ import torch
 from torch import Tensor
 from torch.distributions import Normal, kl_divergence
 
-from training.cascade import STAGES, Objective, Stage, draw, shown
+from engine.models.nets.pixel_unet import PixelUNet
+from training.cascade import STAGES, Objective, Stage, draw, pass_through, shown
 from training.evaluate import shares
 from training.scenes import random_scene
+from training.text_encoder import WIDTH
 
 MODELS = Path(__file__).parents[3] / "models"
 DEMO = MODELS / "checkpoints" / "easel-demo.safetensors"
@@ -51,6 +53,20 @@ def test_the_objective_adds_what_the_variance_lacks_to_the_weighted_error(step: 
 def test_a_perfect_guess_with_the_posterior_variance_costs_nothing() -> None:
     noise, steps = torch.randn(4, 3, 4, 4), torch.tensor([1, 10, 500, 999])
     assert Objective()(torch.cat([noise, -torch.ones_like(noise)], dim=1), noise, steps).abs() < 1e-6
+
+
+@pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)
+def test_a_new_net_answers_with_what_it_sees_colour_included(stage: Stage) -> None:
+    torch.manual_seed(0)
+    net = PixelUNet(stage.config)
+    pass_through(net)
+    x = torch.randn(2, stage.config.in_channels, 16, 16) + 0.3
+    level = torch.tensor([100.0, 400.0]) if stage.small else None
+    with torch.no_grad():
+        noise, place = net(x, torch.tensor([999.0, 10.0]), torch.randn(2, 77, WIDTH), level).chunk(2, dim=1)
+    norm = x[:, :3].square().mean((2, 3), keepdim=True).sqrt()
+    assert (noise - x[:, :3] / norm).abs().max() < 1e-3
+    assert place.abs().max() == 0
 
 
 @pytest.mark.parametrize("stage", STAGES[1:], ids=lambda stage: stage.name)
