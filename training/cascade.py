@@ -156,7 +156,7 @@ def pass_through(net: PixelUNet) -> None:
     Norms over two channels lose the mean colour, but not if one holds the negative of the other; and
     GELU(x) - GELU(-x) = x. So each channel that comes in goes along the outermost skip beside its negative.
     """
-    first, last, out = net.input_blocks[0][0], net.output_blocks[-1][0], net.out[2]
+    first, last, out = net.input_blocks.get_submodule("0.0"), net.output_blocks[-1].get_submodule("0"), net.out[2]
     assert isinstance(first, nn.Conv2d)
     assert isinstance(last, ResBlock)
     assert isinstance(last.skip_connection, nn.Conv2d)
