@@ -2,8 +2,8 @@
 
 Each stage sees the captions as the demo model's text encoder reads them. Noise prediction on cosine levels with a
 learned variance (Nichol and Dhariwal 2021, section 3.1), one caption in ten left out. Errors weigh as in Hang et al.
-2023 where the picture outweighs the noise, and elsewhere as errors in the picture: flat colours are lost to small ones
-under strong noise. Later stages are shown the picture of the stage before, with noise of a random level that they are
+2023 (gamma 100) where the picture outweighs the noise, and elsewhere as errors in the picture: flat colours are lost to
+small ones under strong noise. Later stages are shown the picture of the stage before, with noise of a random level that they are
 told of (Ho et al. 2021, section 4.2), so that they repair what that stage gets wrong.
 """
 
@@ -38,7 +38,7 @@ from training.text_encoder import WIDTH
 
 EMBEDDING = 192
 MOST_NOISE = 500  # the noisiest timestep that a small picture is shown at
-MOST_RATIO, MOST_WEIGHT = 5.0, 100.0  # of picture to noise that counts, and that of an error in the noise
+MOST_RATIO, MOST_WEIGHT = 100.0, 100.0  # of picture to noise that counts, and that of an error in the noise
 METADATA = {"modelspec.license": "Apache-2.0"}
 STEPS = StageSteps("smart27", maximum=1.0)
 NOISE_LEVEL = 0.2
@@ -83,8 +83,8 @@ class Stage:
 
 STAGES = (
     Stage("easel-demo-stage-1", 16, 0, 16, (64, 160), (False, True), Fit(35, decay=0.9995), 3.0),
-    Stage("easel-demo-stage-2", 32, 16, 32, (64, 64, 96), (False, False, True), Fit(26, decay=0.9995), 2.0),
-    Stage("easel-demo-stage-3", 128, 32, 32, (64, 64, 64), (False, False, False), Fit(16, decay=0.9995), 1.0),
+    Stage("easel-demo-stage-2", 32, 16, 32, (64, 64, 96), (False, False, True), Fit(32, decay=0.9995), 2.0),
+    Stage("easel-demo-stage-3", 128, 32, 32, (64, 64, 64), (False, False, False), Fit(21, decay=0.9995), 1.0),
 )
 
 
