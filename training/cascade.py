@@ -3,8 +3,8 @@
 Each stage sees the captions as the demo model's text encoder reads them. Noise prediction on cosine levels with a
 learned variance (Nichol and Dhariwal 2021, section 3.1), one caption in ten left out. Errors weigh as in Hang et al.
 2023 (gamma 100) where the picture outweighs the noise, and elsewhere as errors in the picture: flat colours are lost to
-small ones under strong noise. Later stages are shown the picture of the stage before, with noise of a random level that they are
-told of (Ho et al. 2021, section 4.2), so that they repair what that stage gets wrong.
+small ones under strong noise. Later stages are shown the picture of the stage before, with noise of a random level that
+they are told of (Ho et al. 2021, section 4.2), so that they repair what that stage gets wrong.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ class Stage:
 STAGES = (
     Stage("easel-demo-stage-1", 16, 0, 16, (64, 160), (False, True), Fit(35, decay=0.9995), 3.0),
     Stage("easel-demo-stage-2", 32, 16, 32, (64, 64, 96), (False, False, True), Fit(32, decay=0.9995), 2.0),
-    Stage("easel-demo-stage-3", 128, 32, 32, (64, 64, 64), (False, False, False), Fit(21, decay=0.9995), 1.0),
+    Stage("easel-demo-stage-3", 128, 32, 48, (64, 64, 64), (False, False, False), Fit(35, decay=0.9995), 1.0),
 )
 
 
@@ -182,7 +182,7 @@ def shown(stage: Stage, scenes: Sequence[Scene], rng: Generator) -> tuple[Tensor
     if stage.small:
         large = F.interpolate(_pictures(scenes, stage.small), size=stage.side, mode="bilinear", align_corners=True)
         pictures.append(large)
-    places = rng.integers(stage.side - stage.crop + 1, size=(len(scenes), 2)).tolist()
+    places = [_place(scene, stage, rng) for scene in scenes]
     return tuple(torch.stack([_cut(*pair, stage.crop) for pair in zip(part, places, strict=True)]) for part in pictures)
 
 
@@ -232,6 +232,14 @@ def _pictures(scenes: Sequence[Scene], side: int) -> Tensor:
     return torch.from_numpy(pictures).movedim(-1, 1) * 2 - 1
 
 
-def _cut(picture: Tensor, place: Sequence[int], side: int) -> Tensor:
+def _place(scene: Scene, stage: Stage, rng: Generator) -> tuple[int, int]:
+    """Top and left of a crop with one of the scene's things in it or beside it: what is flat is soon learned."""
+    thing = scene.things[rng.integers(len(scene.things))]
+    centre = np.asarray([thing.y, thing.x]) * stage.side + rng.uniform(-0.6, 0.6, 2) * stage.crop
+    top, left = np.clip(np.round(centre - stage.crop / 2), 0, stage.side - stage.crop)
+    return int(top), int(left)
+
+
+def _cut(picture: Tensor, place: tuple[int, int], side: int) -> Tensor:
     top, left = place
     return picture[:, top : top + side, left : left + side]
