@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 
 from engine.foundation import json
 from engine.foundation.errors import EaselError
+from engine.store.mistaken import mistaken
 
 MAX_HEADER = 100 * 2**20
 SIZES = {
@@ -62,10 +63,16 @@ def read_header(path: Path) -> FileHeader:
     with path.open("rb") as file:
         prefix = file.read(8)
         if len(prefix) < 8:
-            raise TruncatedFileError("this file is too short for a safetensors file", where=path.name)
+            got, hint = mistaken(path)
+            raise TruncatedFileError(
+                "this file is too short", where=path.name, expected="a safetensors file", got=got, hint=hint
+            )
         (length,) = struct.unpack("<Q", prefix)
         if length > MAX_HEADER:
-            raise FileFormatError("this is no safetensors file", where=path.name, hint="Its header has no sane length.")
+            got, hint = mistaken(path)
+            raise FileFormatError(
+                "this file cannot be read", where=path.name, expected="a safetensors file", got=got, hint=hint
+            )
         data = file.read(length)
     if len(data) < length:
         raise TruncatedFileError("this file ends inside its header", where=path.name, hint="Download it again.")

@@ -129,6 +129,30 @@ def test_damaged_files_are_refused_with_a_code(
     assert (caught.value.code, caught.value.where[: len(name)]) == (code, name)
 
 
+@pytest.mark.parametrize("name", ["a.safetensors", "a.ckpt"])
+@pytest.mark.parametrize(
+    ("data", "what", "remedy"),
+    [
+        (b"<!DOCTYPE html><title>Sign in</title>", "got a web page", "perhaps to sign in"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0", "got a pointer of Git LFS", "git lfs pull"),
+        (b'{"error":"Unauthorized"}', "got an error message", "sign in or check the address"),
+        (b"\x89PNG\r\n\x1a\n" + b"x" * 20, "got a picture", "the preview of a model"),
+        (b"GGUF\3\0\0\0" + bytes(20), "got a GGUF file", "as safetensors"),
+        (b"\x1f\x8b\x08" + b"x" * 20, "got an archive", "Unpack it"),
+    ],
+)
+def test_what_a_download_left_instead_of_weights_is_told(
+    tmp_path: Path, name: str, data: bytes, what: str, remedy: str
+) -> None:
+    with pytest.raises(FileFormatError, match=rf"{name}: .*{what}\. .*{remedy}"):
+        open_weights(written(tmp_path, name, data))
+
+
+def test_a_pickle_that_is_called_safetensors_is_to_be_renamed(tmp_path: Path) -> None:
+    with pytest.raises(FileFormatError, match=r"got a file of torch\.save\. Rename it so that it ends in \.ckpt"):
+        open_weights(written(tmp_path, "a.safetensors", pickled(STATE)))
+
+
 def test_a_missing_file_is_told(tmp_path: Path) -> None:
     with pytest.raises(MissingFileError, match="there is no such file"):
         open_weights(tmp_path / "a.safetensors")
