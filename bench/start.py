@@ -1,6 +1,7 @@
 """How soon the command line answers: `--help` and `validate`, each in a process of its own.
 
-The first time after a change of the node types, `validate` loads every pack, and so torch, as a new server's worker does.
+The first time after a change of the node types, `validate` loads every pack, and so torch, as the worker of a new
+server does.
 """
 
 from __future__ import annotations

@@ -98,5 +98,5 @@ def test_validating_imports_no_torch_and_the_packs_nothing_heavier(tmp_path: Pat
     first = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     second = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert first.returncode == 1, "the first time, the catalogue is made from the packs"
-    assert first.stdout.splitlines()[-1] == "heavy: "
+    assert first.stdout.splitlines()[-1] == "heavy:"
     assert second.returncode == 0, second.stderr
