@@ -14,7 +14,7 @@ from tokenizers.pre_tokenizers import BertPreTokenizer
 from torch import Tensor
 
 from engine.foundation.json import parse_lenient
-from engine.models.assembly import fill
+from engine.models.assembly import fill, unfilled
 from engine.models.detect import ArchitectureError, Shapes
 from engine.models.text.tokenizer import ClipTokenizer
 from engine.models.text.tower import HEAD_CHANNELS, Recipe
@@ -39,7 +39,7 @@ def load_bert(weights: Mapping[str, Tensor], dtype: torch.dtype | None, where: s
         config = _config({name: tuple(tensor.shape) for name, tensor in named.items()})
     except KeyError as error:
         raise ArchitectureError("the text encoder is incomplete", where=where, expected=str(error.args[0])) from error
-    with torch.device("meta"):
+    with unfilled():
         net = BertModel(config, add_pooling_layer=False)
     fill(net, named, dtype, where)
     net.embeddings.token_type_ids = torch.zeros_like(net.embeddings.position_ids)  # one text, no second part

@@ -18,7 +18,7 @@ from engine.foundation.bounds import within
 from engine.memory.handle import ModelHandle
 from engine.memory.precision import PRECISIONS, stored
 from engine.memory.work import Given, Work
-from engine.models.assembly import fill
+from engine.models.assembly import fill, unfilled
 from engine.models.detect import ArchitectureError, Shapes, detect, wrong_kind
 from engine.models.folder import INDEX_SUFFIX, part_weights, sharded
 from engine.models.text.sentencepiece import END, PADDING, T5Tokenizer
@@ -126,7 +126,7 @@ def t5_of(weights: Mapping[str, Tensor], dtype: torch.dtype, where: str) -> T5St
         config = t5_config(_shapes(named))
     except KeyError as error:
         raise ArchitectureError("the text encoder is incomplete", where=where, expected=str(error.args[0])) from error
-    with torch.device("meta"):
+    with unfilled():
         net = T5EncoderModel(config).encoder
         for block in net.block:
             block.layer[1].DenseReluDense = FeedForward(config.d_model, config.d_ff, config.is_gated_act)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from engine.foundation.bounds import within
-from engine.models.assembly import fill
+from engine.models.assembly import fill, unfilled
 from engine.models.detect import ArchitectureError, Shapes
 from engine.models.text.tokenizer import END, START
 
@@ -96,7 +96,7 @@ def load_tower(
         config = tower_config({name: tuple(tensor.shape) for name, tensor in named.items()}, activation)
     except KeyError as error:
         raise ArchitectureError("the text encoder is incomplete", where=where, expected=str(error.args[0])) from error
-    with torch.device("meta"):
+    with unfilled():
         net: Tower = CLIPTextModelWithProjection(config) if PROJECTION in named else CLIPTextModel(config)
     # transformers 4 has the prefix in memory, transformers 5 only where there is a projection
     prefix = _PREFIX if any(name.startswith(_PREFIX) for name in net.state_dict()) else ""

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from engine.foundation.json import parse_lenient
 from engine.memory.handle import ModelHandle
 from engine.memory.work import Given, Work
-from engine.models.assembly import fill
+from engine.models.assembly import fill, unfilled
 from engine.models.detect import ArchitectureError, Shapes, detect, wrong_kind
 from engine.models.text.open_clip import image_tower
 from engine.models.weights import open_weights
@@ -157,7 +157,7 @@ def image_encoder_of(
         built = _config({name: tuple(tensor.shape) for name, tensor in named.items()}, config or {})
     except (KeyError, ValueError) as error:
         raise ArchitectureError("the image tower is incomplete", where=where, expected=str(error.args[0])) from error
-    with torch.device("meta"):
+    with unfilled():
         net = CLIPVisionModelWithProjection(built)
     return ImageEncoder(ModelHandle(fill(net, named, torch.float32, where), device), built.image_size)
 
