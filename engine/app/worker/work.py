@@ -33,6 +33,7 @@ from engine.graph.graph import NodeId, TypedGraph
 from engine.graph.spec import NodeSpec
 from engine.jobs.events import Done, Event, Failed, Stopped
 from engine.models.preview import Method
+from engine.models.text.tower import import_towers
 from engine.node.definition import NodeDefinition
 from engine.runtime.cancellation import CancelToken
 from engine.runtime.checks import checked
@@ -67,9 +68,13 @@ class Worker:
         self._specs = catalogue.specs(self._settings)
         self._loaded.set()
         self._remove_stale_parts()
-        gc.collect()
-        gc.freeze()  # torch brings half a million objects that stay: the collector need not look at them again
+        _keep_modules()
         self._link.send({"is": "ready", "about": self._about()})
+
+    def prepare(self) -> None:
+        """Import what takes long and most prompts need, so that they need not wait for it."""
+        import_towers()
+        _keep_modules()
 
     def expect(self, job: str, attempt: int) -> None:
         """An attempt is on its way, so from now on it can be cancelled."""
@@ -200,3 +205,9 @@ class Worker:
                 with suppress(OSError):
                     if now - part.stat().st_mtime > STALE_PART_SECONDS:
                         part.unlink()
+
+
+def _keep_modules() -> None:
+    """Torch and transformers bring half a million objects that stay: the collector need not look at them again."""
+    gc.collect()
+    gc.freeze()
