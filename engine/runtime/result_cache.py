@@ -70,6 +70,11 @@ class ResultCache:
         self._entries.move_to_end(key)
         return entry.result
 
+    def peek(self, key: Key) -> Result | None:
+        """The result under `key`, which is not thereby used."""
+        entry = self._entries.get(key)
+        return None if entry is None else entry.result
+
     def put(self, key: Key, result: Result) -> None:
         """Keep `result`, and drop the least recently used ones until all fits; one beyond the budget is not kept."""
         size = BASE_BYTES + tensor_bytes(result.outputs) + sum(map(len, result.texts))

@@ -62,6 +62,8 @@ def _listen(
         match head["do"]:
             case "cancel":
                 worker.cancel(head["job"], head["attempt"])
+            case "foresee":
+                worker.foresee(head, body)
             case "check":
                 worker.check(head, body)
             case "stop":
