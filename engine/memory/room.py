@@ -23,7 +23,7 @@ from engine.foundation.settings import VramPolicy
 from engine.memory.casting import keep_nothing
 from engine.memory.changed import UNCHANGED, Changed, Changes
 from engine.memory.demands import Demands
-from engine.memory.device import Device
+from engine.memory.device import Device, refusing
 from engine.memory.gradients import computing, wanted
 from engine.memory.groups import GROUP_BYTES, Layout
 from engine.memory.ledger import Ledger, NoRoomError, Use
@@ -178,7 +178,7 @@ class Room:
         mode, placing = self._planned(tenant, net, work, changed, rung)
         self.planned = placing.nbytes + mode.activations
         try:
-            with self._placed(tenant, net, mode, placing, changed):
+            with refusing(), self._placed(tenant, net, mode, placing, changed):
                 before, uploads = self.device.figures().used, tenant.residency.uploads
                 self.device.reset_peak()
                 begin = perf_counter()
@@ -278,7 +278,7 @@ class Room:
 
     def _available(self) -> int:
         figures = self.device.figures()
-        free = figures.free + figures.held
+        free = figures.free - self.device.overhead + figures.held
         return max(0, (free if self._limit is None else min(self._limit, free)) - self._reserve)
 
 
