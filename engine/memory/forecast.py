@@ -159,6 +159,9 @@ class Forecast(Room):
                 result = answered(net, ALL)
             return _zeros(result)
 
+    def _learn(self, tenant: Tenant, work: Work, mode: Mode, seconds: float, peak: int | None) -> None:
+        """Nothing: what was not computed teaches nobody."""
+
     def _planned(self, tenant: Tenant, net: nn.Module, work: Work, changed: Changed, rung: int) -> tuple[Mode, Placing]:
         demand = self._demand(tenant, net, work, changed, raw=True)[0]
         self._least = smallest(demand) + sum(self._around)

@@ -186,15 +186,19 @@ class Room:
                 seconds, peak = perf_counter() - begin, self.device.peak()
                 self.device.landed(result)
                 if uploads == tenant.residency.uploads and not (changed and placing.hooks):
-                    if peak is not None:
-                        self.demands.measured(tenant, work, mode.tile, peak - before, mode.rows)
-                    if mode.whole and mode.tile is None and self.device.can.streams:
-                        known = tenant.seconds.get(work.key, seconds)
-                        tenant.seconds[work.key] = min(known, seconds / work.rows)
+                    self._learn(tenant, work, mode, seconds, None if peak is None else peak - before)
                 return result
         except torch.OutOfMemoryError:
             self.demands.too_low(tenant, work, mode.tile)
             raise
+
+    def _learn(self, tenant: Tenant, work: Work, mode: Mode, seconds: float, peak: int | None) -> None:
+        """Note what work took, for which nothing had to be brought: seconds, and bytes beside weights."""
+        if peak is not None:
+            self.demands.measured(tenant, work, mode.tile, peak, mode.rows)
+        if mode.whole and mode.tile is None and self.device.can.streams:
+            known = tenant.seconds.get(work.key, seconds)
+            tenant.seconds[work.key] = min(known, seconds / work.rows)
 
     @contextmanager
     def _placed(self, tenant: Tenant, net: nn.Module, mode: Mode, placing: Placing, changed: Changed) -> Iterator[None]:
