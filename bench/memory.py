@@ -39,9 +39,15 @@ WARM = 3
 RANK = 16
 HEADROOM = 600 * 2**20  # of the driver and of torch's own kernels, besides what is planned
 ROUNDED = 0.03  # of a budget, which torch's allocator may lose to sizes that it rounds
-_FILLER = (
-    "import sys, torch; x = torch.empty(int(sys.argv[1]), dtype=torch.uint8, device=sys.argv[2]); print(); input()"
-)
+# Takes all but so many bytes, once what its process itself takes of the device is gone.
+_FILLER = """
+import sys, torch
+first = torch.zeros(1, device=sys.argv[2])
+free, _ = torch.accelerator.get_memory_info(first.device)
+rest = torch.empty(max(0, free - int(sys.argv[1])), dtype=torch.uint8, device=first.device)
+print(flush=True)
+input()
+"""
 
 
 def measure() -> Iterator[str]:
@@ -53,7 +59,7 @@ def measure() -> Iterator[str]:
     yield f"{arithmetic / 1e12:.0f} TFLOP/s; roofline: computing or streaming, whichever takes longer"
     yield from planned(rates)
     if device.can.streams:
-        yield from run(device)
+        yield from run(device, rates)
     else:
         yield f"memory: no accelerator here ({device.name} has no lane for copies): that is planned, not measured"
 
@@ -112,7 +118,7 @@ def _planned_line(job: Job, budget: int, works: Mapping[str, Sequence[PlannedWor
     )
 
 
-def run(device: Device) -> Iterator[str]:
+def run(device: Device, rates: Rates) -> Iterator[str]:
     """A line for every system and budget, with the time and the bytes that it took."""
     yield f"memory: measured on {device.name}; peak of what was planned; LoRA: a step longer after another strength"
     yield (
@@ -128,7 +134,7 @@ def run(device: Device) -> Iterator[str]:
         whole: float | None = None
         for budget in sorted(BUDGETS, reverse=True):
             with card(device, budget * GB):
-                row = measured_job(job, device, budget, whole)
+                row = measured_job(job, device, budget * GB, rates, whole)
             whole = row.seconds if whole is None else whole
             yield row.line
         del job
@@ -138,15 +144,14 @@ def run(device: Device) -> Iterator[str]:
 @contextmanager
 def card(device: Device, budget: int) -> Iterator[None]:
     """A block in which the device has `budget` bytes, to other programs too."""
-    there = device.figures()
-    allocator = torch.get_device_module(device.place)
-    command = [sys.executable, "-c", _FILLER, str(max(0, there.free - budget - HEADROOM)), str(device.place)]
+    total, allocator = device.figures().total, torch.get_device_module(device.place)
+    command = [sys.executable, "-c", _FILLER, str(budget + HEADROOM), str(device.place)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as filler:
         assert filler.stdout is not None
         assert filler.stdin is not None
         if not filler.stdout.readline():
             raise RuntimeError(f"the rest of the memory of {device.name} could not be taken")
-        allocator.set_per_process_memory_fraction(min(1.0, budget / there.total), device.place)
+        allocator.set_per_process_memory_fraction(min(1.0, budget / total), device.place)
         try:
             yield
         finally:
@@ -162,10 +167,10 @@ class Row:
     seconds: float
 
 
-def measured_job(job: Job, device: Device, budget: int, whole: float | None) -> Row:
-    """One system under one budget; `whole` are the seconds of a step where everything fits."""
-    room = Room(device, budget * GB, reserve=int(ROUNDED * budget * GB))
-    start = f"{job.name:14}{budget:3}"
+def measured_job(job: Job, device: Device, budget: int, rates: Rates, whole: float | None = None) -> Row:
+    """One system within `budget` bytes; `whole` are the seconds of a step where everything fits."""
+    room = Room(device, budget, reserve=int(ROUNDED * budget), rates=rates)
+    start = f"{job.name:14}{budget / GB:3.0f}"
     try:
         with room.entered():
             reads = [device.seconds(job.read) for _ in range(2)]
@@ -180,7 +185,7 @@ def measured_job(job: Job, device: Device, budget: int, whole: float | None) -> 
             placing, of_plan = tenant.placing, peak / room.planned
             groups = zip(placing.layout.groups, placing.resident, strict=True)
             away = 0 if not placing.hooks else sum(group.nbytes for group, stays in groups if not stays)
-            roofline = max(whole or seconds, away / room.rates.bus)
+            roofline = max(whole or seconds, away / rates.bus)
             change = lora_change(job, device, seconds)
             shown = device.seconds(job.show)
         line = (
