@@ -10,7 +10,6 @@ import gc
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 import torch
@@ -51,9 +50,9 @@ class Case:
     expected: Outcome
 
 
-@pytest.fixture(scope="module", params=[full_size.sd1_file, full_size.sdxl_file], ids=["sd1", "sdxl"])
+@pytest.fixture(scope="module", params=[full_size.sd1_shapes, full_size.sdxl_shapes], ids=["sd1", "sdxl"])
 def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Case]:
-    path: Path = request.param(tmp_path_factory.mktemp("full") / "random.safetensors")
+    path = full_size.random(tmp_path_factory.mktemp("full") / "random.safetensors", request.param())
     token = PRECISIONS.set(Precisions(unet="bf16"))
     try:
         checkpoint = load_checkpoint(path, torch.device("cpu"))
