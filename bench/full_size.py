@@ -102,7 +102,7 @@ def cascade(make: Make, place: torch.device) -> Job:
     stage = stage_denoiser(stage_of(_weights(lambda: PixelUNet(config), make, torch.float16), place, "IF-I-XL"))
     shape = {"d_model": 4096, "d_kv": 64, "d_ff": 10240, "num_layers": 24, "num_heads": 64}
     t5 = T5Config(vocab_size=32128, feed_forward_proj="gated-gelu", **shape)
-    weights = _weights(lambda: T5EncoderModel(t5).encoder, make, torch.bfloat16)
+    weights = _weights(lambda: T5EncoderModel(t5), make, torch.bfloat16)
     net = t5_of(weights, PRECISIONS.get().of("t5", place).compute, "T5-XXL")
     encoder = T5Encoder(ModelHandle(net, place), T5Tokenizer(Tokenizer(WordLevel())))  # which is never asked
     ids, mask = torch.randint(3, 32000, (1, WORDS)), torch.ones(1, WORDS).long()
@@ -186,4 +186,6 @@ def _clip(make: Make, width: int, layers: int, projection: int | None = None) ->
 def _weights(build: Callable[[], nn.Module], make: Make, dtype: torch.dtype) -> dict[str, Tensor]:
     with torch.device("meta"):
         net = build()
-    return {name: make(tuple(weight.shape), dtype) for name, weight in net.state_dict().items()}
+    state = net.state_dict()
+    tied = "encoder.embed_tokens.weight" if "shared.weight" in state else ""  # T5's table, which has two names
+    return {name: make(tuple(weight.shape), dtype) for name, weight in state.items() if name != tied}
