@@ -115,6 +115,8 @@ def timings_of(settings: Settings, around: Surroundings) -> Timings:
     """How long nodes took on the device under flags that change it."""
     place = around.device
     name = torch.cuda.get_device_name(place) if place.type == "cuda" else settings.device or place.type
-    flags = (settings.unet_type, settings.vae_type, settings.vram_budget, settings.vram_policy)
+    text = settings.text_type and f"text {settings.text_type}"
+    vae = "cpu vae" if settings.cpu_vae else settings.vae_type
+    flags = (settings.unet_type, vae, text, settings.vram_budget, settings.vram_policy)
     marks = [str(flag) for flag in flags if flag is not None]
     return Timings(settings.user / "cache" / "seconds.json", " ".join([name, *marks]))

@@ -159,11 +159,13 @@ def text_encoder_of(
     types = PRECISIONS.get().of("text encoder", device)
     encoder: TextEncoder | None = None
     for weights, recipe in reversed(towers):
-        narrow = stored(weights, types.storage)
+        narrow = stored(weights, types.built)
         if recipe.name == "bert":
             net: Tower = load_bert(narrow, types.compute, where)
         else:
             net = load_tower(narrow, types.compute, where, recipe.activation)
+        if types.int8:
+            quantised(net, "--int8-text-enc")
         encoder = TextEncoder(
             ModelHandle(net, device),
             tokenizer or ClipTokenizer.load(),

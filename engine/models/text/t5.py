@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from engine.foundation.bounds import within
 from engine.memory.handle import ModelHandle
-from engine.memory.precision import PRECISIONS, stored
+from engine.memory.precision import PRECISIONS, quantised, stored
 from engine.memory.work import Given, Work
 from engine.models.assembly import fill, unfilled
 from engine.models.detect import ArchitectureError, Shapes, detect, wrong_kind
@@ -113,7 +113,9 @@ def load_t5(path: Path, device: torch.device, tokenizer: Path, dtype: torch.dtyp
     if not any(name.endswith(f"encoder.{_ATTENTION}.q.weight") for name in weights):
         raise wrong_kind(path, detect(_shapes(weights)), "a T5 encoder")
     types = PRECISIONS.get().of("t5", device)
-    net = t5_of(stored(weights, types.storage), dtype or types.compute, path.name)
+    net = t5_of(stored(weights, types.built if dtype is None else None), dtype or types.compute, path.name)
+    if types.int8 and dtype is None:
+        quantised(net, "--int8-text-enc")
     return T5Encoder(ModelHandle(net, device), T5Tokenizer.read(tokenizer))
 
 
