@@ -84,7 +84,7 @@ class Stage:
 STAGES = (
     Stage("easel-demo-stage-1", 16, 0, 16, (64, 160), (False, True), Fit(35, decay=0.9995), 3.0),
     Stage("easel-demo-stage-2", 32, 16, 32, (64, 64, 96), (False, False, True), Fit(32, decay=0.9995), 2.0),
-    Stage("easel-demo-stage-3", 128, 32, 48, (64, 64, 64), (False, False, False), Fit(35, decay=0.9995), 1.0),
+    Stage("easel-demo-stage-3", 128, 32, 48, (64, 64, 64), (False, False, False), Fit(56, decay=0.9995), 1.0),
 )
 
 
