@@ -226,7 +226,8 @@ class Room:
             return Mode((), demand.rows, None, everything, nbytes, 0, activations), whole
         self._appraise()
         others = [entry for entry in self.ledger.idle() if entry is not reserved]
-        idle = [Idle(str(place), entry.nbytes, entry.cost) for place, entry in enumerate(others)]
+        # what others lose is lost once, what is streamed is so at every call
+        idle = [Idle(str(place), entry.nbytes, entry.cost / work.calls) for place, entry in enumerate(others)]
         try:
             mode = self._plan(demand, allowed, idle)
         except NoRoomError:  # less than an estimate with its margin may do, which is better than nothing
