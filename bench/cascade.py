@@ -94,9 +94,20 @@ class Found:
     streamed: int
 
 
+class Watched(SimulatedDevice):
+    """Knows the most bytes of all its time, not only since somebody looked for a peak anew."""
+
+    most: int = 0
+
+    def reset_peak(self) -> None:
+        """Look for the peak anew, and keep the one that was."""
+        self.most = max(self.most, self.simulation.peak)
+        super().reset_peak()
+
+
 def _under(limit: int, stages: list[Denoiser]) -> Found:
     """A whole cascade, a step of each stage, on a device of `limit` bytes."""
-    device = SimulatedDevice(limit)
+    device = Watched(limit)
     room, counts = Room(device), [0]
 
     def count(_net: nn.Module, _inputs: object) -> None:
@@ -111,7 +122,8 @@ def _under(limit: int, stages: list[Denoiser]) -> Found:
     try:
         small = _painted(stages[0], SIDE // 2, None, steps=1)
         _painted(stages[1], SIDE, small, steps=1)
-        return Found(device.simulation.peak, max(counts), room.whole, room.hooked)
+        device.reset_peak()
+        return Found(device.most, max(counts), room.whole, room.hooked)
     finally:
         ROOM.reset(token)
         room.clear()
