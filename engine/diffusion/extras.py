@@ -120,6 +120,22 @@ class NetExtras:
             case _:
                 return None
 
+    def unused(self, prompt: Prompt) -> list[str]:
+        """What a prompt holds that this net does not look at, in words, each with the models that do.
+
+        The picture of an inpainting model is none of it: any model may be asked to repaint a part.
+        """
+        extras, found = prompt.extras, []
+        if extras.seen and self.vector != "picture":
+            found.append("pictures to vary (for Stable unCLIP)")
+        if extras.motion is not None and self.vector != "motion":
+            found.append("a motion (for Stable Video Diffusion)")
+        elif extras.picture is not None and extras.repaint is None and self.channels == "none":
+            found.append("a picture beside the latent (for InstructPix2Pix, depth models and the x4 upscaler)")
+        if extras.label is not None and self.vector != "class":
+            found.append("a class (for DiT and U-ViT)")
+        return found
+
     def _of_numbers(self, prompt: Prompt, numbers: list[float]) -> Tensor:
         width = self.width - len(numbers) * SIZE_CHANNELS
         pooled = torch.zeros(1, width) if prompt.pooled is None else prompt.pooled
