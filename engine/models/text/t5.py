@@ -179,5 +179,7 @@ def _named(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _states(net: T5Stack, ids: Tensor, mask: Tensor) -> Tensor:
-    states: Tensor = net(input_ids=ids, attention_mask=mask).last_hidden_state
+    # who sees whom, as a map: in a row of marks it would be looked whether any pads, and so it could not be traced
+    seen = mask.bool()[:, None, None].expand(-1, 1, ids.shape[1], -1)
+    states: Tensor = net(input_ids=ids, attention_mask=seen).last_hidden_state
     return states
