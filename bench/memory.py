@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from statistics import median
 
 import torch
@@ -181,7 +182,7 @@ def measured_job(job: Job, device: Device, budget: int, rates: Rates, whole: flo
             room.clear()
             device.reset_peak()
             before = device.figures().used
-            seconds = median([device.seconds(lambda: job.step(job.model)) for _ in range(STEPS)][WARM:])
+            seconds = median([device.seconds(partial(job.step, job.model)) for _ in range(STEPS)][WARM:])
             peak = (device.peak() or 0) - before
             tenant = job.model.net.tenancy(room)
             assert tenant is not None
@@ -215,5 +216,5 @@ def lora_change(job: Job, device: Device, steady: float) -> float:
     adapter = Adapter("random", changes)
     for strength in (0.5, 0.6):
         model = replace(job.model, adapters=((adapter, strength),))
-        seconds = device.seconds(lambda model=model: job.step(model))  # type: ignore[misc]
+        seconds = device.seconds(partial(job.step, model))
     return max(0.0, seconds - steady)
