@@ -142,9 +142,11 @@ class DiT(DenoisingNet):
         start = started_in_tokens(patches, Call.of(self, x, timesteps, context, y, sigma, rows), self.config.width)
         height, width = x.shape[-2:]
         squares, cells = in_squares(x, self.config.patch)
-        tokens = self.x_embedder(squares) + self._places(cells, x)
         condition = (self.t_embedder(timesteps, x.dtype) + self.y_embedder(y))[:, None]
-        tokens = through_blocks(start, self.blocks, tokens, cells, condition=condition)
+        # What goes in has no name here, so that it is let go of once the first block has been through.
+        tokens = through_blocks(
+            start, self.blocks, self.x_embedder(squares) + self._places(cells, x), cells, condition=condition
+        )
         out = picture_of(self.final_layer(tokens, condition), cells, self.config.patch)
         return out[..., :height, :width]
 

@@ -180,12 +180,19 @@ class PixArt(DenoisingNet):
         start = started_in_tokens(patches, Call.of(self, x, timesteps, context, y, sigma, rows), self.config.width)
         height, width = x.shape[-2:]
         squares, cells = in_squares(x, self.config.patch)
-        tokens = self.x_embedder(squares) + positions(self.config.width, cells, self.config.span, x)
         time = self.t_embedder(timesteps, x.dtype)
         if self.config.sizes and y is not None:
             time = time + self._size(y, x.dtype)
         modulation, words = self.t_block(time).reshape(len(x), 6, -1), self.y_embedder(context)
-        tokens = through_blocks(start, self.blocks, tokens, cells, context=words, modulation=modulation)
+        tokens = through_blocks(
+            start,
+            self.blocks,
+            # Without a name here, so that it is let go of once the first block has been through.
+            self.x_embedder(squares) + positions(self.config.width, cells, self.config.span, x),
+            cells,
+            context=words,
+            modulation=modulation,
+        )
         out = picture_of(self.final_layer(tokens, time), cells, self.config.patch)
         return out[..., :height, :width]
 
