@@ -13,6 +13,7 @@ from typing import Any
 
 import psutil
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensor
 
 from engine.memory.handle import ModelHandle
 
@@ -65,8 +66,8 @@ def handles_in(values: Iterable[object]) -> list[ModelHandle[Any]]:
 
 
 def held_by(net: nn.Module) -> Held:
-    """What the weights of a net take of the machine's memory; those that are on a device take nothing."""
-    there = [weight for weight in net.parameters() if weight.device.type == "cpu"]
+    """What the weights of a net take of the machine's memory; those on a device, and those of a forecast, nothing."""
+    there = [w for w in net.parameters() if w.device.type == "cpu" and not isinstance(w, FakeTensor)]
     regions = file_regions()
     mapped = sum(weight.nbytes for weight in there if is_mapped(weight, regions))
     return Held(sum(weight.nbytes for weight in there) - mapped, mapped)
