@@ -66,15 +66,17 @@ def handles_in(values: Iterable[object]) -> list[ModelHandle[Any]]:
 
 
 def held_by(net: nn.Module) -> Held:
-    """What the weights of a net take of the machine's memory; those on a device, and those of a forecast, nothing."""
-    there = [w for w in net.parameters() if w.device.type == "cpu" and not isinstance(w, FakeTensor)]
+    """What the weights of a net take of the machine's memory; those that are on a device take nothing."""
+    there = [weight for weight in net.parameters() if weight.device.type == "cpu"]
     regions = file_regions()
     mapped = sum(weight.nbytes for weight in there if is_mapped(weight, regions))
     return Held(sum(weight.nbytes for weight in there) - mapped, mapped)
 
 
 def is_mapped(weight: Tensor, regions: list[tuple[int, int]]) -> bool:
-    """Whether a weight lies in one of the `regions` of files."""
+    """Whether a weight lies in one of the `regions` of files; those of a forecast lie nowhere."""
+    if isinstance(weight, FakeTensor):
+        return False
     address = weight.data_ptr()
     place = bisect_right(regions, (address, 2**64)) - 1
     return place >= 0 and address < regions[place][1]
