@@ -20,7 +20,7 @@ _POLICIES = {
 _TYPES: dict[str, tuple[str, tuple[WeightType, ...]]] = {
     "unet": ("UNets", ("fp32", "fp16", "bf16", "fp8_e4m3fn", "fp8_e5m2", "int8")),
     "vae": ("autoencoders", ("fp32", "fp16", "bf16")),
-    "text-enc": ("text encoders", ("fp32", "fp16", "bf16", "fp8_e4m3fn", "fp8_e5m2")),
+    "text-enc": ("text encoders", ("fp32", "fp16", "bf16", "fp8_e4m3fn", "fp8_e5m2", "int8")),
 }
 _COMPUTED: tuple[WeightType, ...] = ("fp32", "fp16", "bf16")  # others are widened while they are computed with
 
@@ -232,8 +232,9 @@ def _refuse_contradictions(parser: argparse.ArgumentParser, options: argparse.Na
     if (options.cpu or device == "cpu") and wrong:
         parser.error(f"{where} contradicts {' and '.join(wrong)}: the CPU has no memory of its own")
     _refuse_other_types(parser, options)
-    if device == SIMULATED and options.unet_type == "int8":
-        parser.error("--device simulated contradicts --int8-unet: it counts plain numbers only")
+    for part in _TYPES:
+        if device == SIMULATED and _asked(options, part) == "int8":
+            parser.error(f"--device simulated contradicts --int8-{part}: it counts plain numbers only")
     budget, reserve = options.vram_budget, options.reserve_vram
     if budget is not None and reserve is not None and reserve >= budget:
         parser.error("--reserve-vram contradicts --vram-budget: it leaves nothing of it")
@@ -242,10 +243,15 @@ def _refuse_contradictions(parser: argparse.ArgumentParser, options: argparse.Na
 def _refuse_other_types(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
     """End with a usage error if a part is to have another type than the one that is forced."""
     for part in _TYPES:
-        asked = getattr(options, f"{part.partition('-')[0]}_type")
+        asked = _asked(options, part)
         forced = "fp32" if options.force_fp32 else "fp16" if options.force_fp16 and part == "unet" else asked
         if asked not in (None, forced):
             parser.error(f"--force-{forced} contradicts --{asked}-{part}")
+
+
+def _asked(options: argparse.Namespace, part: str) -> WeightType | None:
+    found: WeightType | None = getattr(options, f"{part.partition('-')[0]}_type")
+    return found
 
 
 def _gibibytes(text: str) -> int:

@@ -15,10 +15,11 @@ from engine.app.timings import Timings, work_keys
 from engine.foundation.settings import Settings
 from engine.graph.graph import NodeId, TypedGraph
 from engine.graph.keys import Key
-from engine.memory.device import open_device
+from engine.memory.device import Device, open_device
 from engine.memory.forecast import Forecast, ImaginedDevice, PlannedWork
 from engine.memory.ledger import NoRoomError
 from engine.memory.precision import abilities, asked_for
+from engine.memory.rates import Rates, measured
 from engine.models.weights import STAND_IN
 from engine.node.annotations import Blocked
 from engine.node.context import Cancelled
@@ -79,10 +80,10 @@ def forecast(
     """What a run of `graph` would do under `settings`. Nothing is saved; nodes that are not our `own` do not run."""
     real = open_device(settings.device)
     there = real.figures()
-    total = settings.vram_budget or there.total if real.kind == "simulated" else there.free + there.held
-    device = ImaginedDevice(total)
+    total = settings.vram_budget or there.total if real.kind == "simulated" else there.free - real.overhead + there.held
+    device = ImaginedDevice(total, streams=real.can.streams)
     policy = settings.vram_policy or "normal"
-    room = Forecast(device, settings.vram_budget, reserve=settings.reserve_vram, policy=policy)
+    room = Forecast(device, settings.vram_budget, reserve=settings.reserve_vram, policy=policy, rates=_rates(real))
     precisions = replace(asked_for(settings), can=abilities(real.place))
     imagined = replace(around, device=torch.device("cpu"), room=room, precisions=precisions)
     watch = _Watch(room)
@@ -108,6 +109,13 @@ def forecast(
         for node in (graph.nodes[node_id] for node_id in graph.order)
     )
     return RunForecast(real.name, room.ledger.limit, settings.reserve_vram, nodes)
+
+
+def _rates(device: Device) -> Rates:
+    try:
+        return measured(device)
+    except torch.OutOfMemoryError:  # it is full to the brim
+        return Rates()
 
 
 @contextmanager

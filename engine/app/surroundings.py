@@ -15,6 +15,7 @@ from engine.foundation.settings import DEFAULT_RAM_RESERVE, Settings
 from engine.memory.device import SIMULATED, SIMULATED_BYTES, Device, open_device
 from engine.memory.handle import tenants_in
 from engine.memory.host import Host
+from engine.memory.ledger import Use
 from engine.memory.precision import PRECISIONS, USUAL, Precisions, asked_for
 from engine.memory.room import Room
 from engine.node.context import Place
@@ -48,7 +49,9 @@ class Surroundings:
         if self.room is not None:
             figures |= {f"ledger_{use}": nbytes for use, nbytes in self.room.ledger.figures().items()}
             figures["out_of_memory"] = self.room.out_of_memory
-            figures["host_pinned"] = 0 if self.room.pinned is None else self.room.pinned.ledger.used
+            pinned = {} if self.room.pinned is None else self.room.pinned.ledger.figures()
+            figures["host_pinned"] = sum(pinned.get(use, 0) for use in Use)
+            figures["host_staging"] = pinned.get(Use.STAGING, 0)
         return figures
 
     @contextmanager
@@ -115,6 +118,8 @@ def timings_of(settings: Settings, around: Surroundings) -> Timings:
     """How long nodes took on the device under flags that change it."""
     place = around.device
     name = torch.cuda.get_device_name(place) if place.type == "cuda" else settings.device or place.type
-    flags = (settings.unet_type, settings.vae_type, settings.vram_budget, settings.vram_policy)
+    text = settings.text_type and f"text {settings.text_type}"
+    vae = "cpu vae" if settings.cpu_vae else settings.vae_type
+    flags = (settings.unet_type, vae, text, settings.vram_budget, settings.vram_policy)
     marks = [str(flag) for flag in flags if flag is not None]
     return Timings(settings.user / "cache" / "seconds.json", " ".join([name, *marks]))

@@ -47,6 +47,7 @@ __all__ = ["Answer", "Denoiser", "LatentFormat", "denoiser_of"]
 EDM_SIGMAS = (0.002, 80.0)  # of Playground v2.5's published scheduler, and of Karras et al. 2022
 PREDICTIONS: Mapping[Prediction, Parameterisation] = {"epsilon": EPSILON, "v": VELOCITY, "edm": Preconditioned()}
 DIT_GUIDED = 3  # of the four channels of its latents
+STEPS = 20  # of a usual sampling
 DEFAULT_SCALE = 8.0  # what a net that embeds the guidance scale is told where nobody sets one
 
 
@@ -206,6 +207,7 @@ class Denoiser:
             tuple(tensor[:1] for tensor in inputs),
             len(inputs[0]),
             row_bytes=kept,
+            repeats=STEPS,
         )
 
 

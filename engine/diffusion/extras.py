@@ -145,7 +145,7 @@ class NetExtras:
                 where="inputs positive and negative",
                 expected=f"a pooled state of width {width}",
                 got=f"{pooled.shape[-1]}",
-                hint="Encode it with the text encoder of the checkpoint.",
+                hint="Encode it with the text encoder that this model was trained with.",
             )
         waves = timestep_embedding(torch.tensor(numbers, dtype=torch.float32), SIZE_CHANNELS).reshape(1, -1)
         return torch.cat([pooled.float(), waves.expand(len(pooled), -1)], dim=1)
@@ -237,7 +237,7 @@ def check_inputs(config: NetConfig, tokens: Tensor, entering: Tensor, encoder: s
             where="inputs positive and negative",
             expected=f"tokens of width {config.context_channels}",
             got=f"{tokens.shape[-1]}",
-            hint=f"Encode it with the {encoder} encoder of the checkpoint.",
+            hint=f"Encode it with the {encoder} encoder that this model was trained with.",
         )
     if entering.shape[1] != config.in_channels:
         raise MissingExtraError(

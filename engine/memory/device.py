@@ -6,8 +6,8 @@ a simulated device, which computes on the CPU but has only so many bytes.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any, ClassVar, Literal, Protocol, TypeAlias
@@ -24,6 +24,13 @@ from engine.memory.simulated import Simulation
 Kind: TypeAlias = Literal["cuda", "rocm", "xpu", "mps", "cpu", "simulated"]
 SIMULATED_BYTES = 8 * 2**30  # what a simulated device has where nobody says
 SIMULATED: Literal["simulated"] = "simulated"
+
+
+OVERHEAD = 256 * 2**20
+"""Bytes of an accelerator that go to kernels, which are loaded when they are first used, and to their libraries."""
+
+# What torch raises as a plain RuntimeError: Apple's allocator, the driver, and libraries that allocate by themselves.
+_RAN_OUT = ("out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED", "UR_RESULT_ERROR_OUT_OF")
 
 
 class DeviceError(EaselError):
@@ -102,6 +109,11 @@ class Device:
         """What its kind can do."""
         return CAPABILITIES[self.kind]
 
+    @property
+    def overhead(self) -> int:
+        """Bytes of what is free that nobody may plan with."""
+        return 0
+
     def figures(self) -> MemoryFigures:
         """How much memory it has now."""
         machine = psutil.virtual_memory()
@@ -166,6 +178,11 @@ class Device:
 class Accelerator(Device):
     """A device that torch calls an accelerator: memory of its own, with a caching allocator before it."""
 
+    @property
+    def overhead(self) -> int:
+        """Bytes of what is free that nobody may plan with."""
+        return OVERHEAD
+
     def figures(self) -> MemoryFigures:
         """How much memory it has now."""
         free, total = torch.accelerator.get_memory_info(self.place)
@@ -185,8 +202,11 @@ class Accelerator(Device):
         return torch.accelerator.current_stream(self.place)
 
     def pinned(self, nbytes: int) -> Tensor:
-        """`nbytes` of the host's memory that stay where they are."""
-        return torch.empty(nbytes, dtype=torch.uint8, pin_memory=True)
+        """`nbytes` of the host's memory that stay where they are, if the system locks that many."""
+        try:
+            return torch.empty(nbytes, dtype=torch.uint8, pin_memory=True)
+        except RuntimeError:  # copies out of other memory are right, too, only slower
+            return torch.empty(nbytes, dtype=torch.uint8)
 
     def send(self, target: Tensor, source: Tensor, lane: Lane) -> None:
         """Tell `lane` to copy `source` into `target`."""
@@ -281,6 +301,19 @@ class SimulatedDevice(Device):
     def computing(self) -> AbstractContextManager[LiveBytes | None]:
         """A block whose operations are counted; one within another is the same one."""
         return nullcontext() if self.simulation.entered else self.simulation
+
+
+@contextmanager
+def refusing() -> Iterator[None]:
+    """A block in which `torch.OutOfMemoryError` is what is raised, however a device says that its memory ran out."""
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        raise
+    except RuntimeError as error:
+        if any(mark in str(error) for mark in _RAN_OUT):
+            raise torch.OutOfMemoryError(str(error)) from error
+        raise
 
 
 def available() -> list[str]:

@@ -18,10 +18,11 @@ from torch.utils._pytree import tree_iter, tree_map
 
 from engine.foundation.settings import VramPolicy
 from engine.memory.changed import Changed, Changes
-from engine.memory.device import SIMULATED, Device, MemoryFigures
+from engine.memory.device import SIMULATED, Capabilities, Device, MemoryFigures
 from engine.memory.groups import GROUP_BYTES
 from engine.memory.ledger import NoRoomError
 from engine.memory.plan import Demand, Mode, smallest
+from engine.memory.rates import Rates
 from engine.memory.room import Room
 from engine.memory.tenant import Placing, Tenant
 from engine.memory.work import ALL, Given, Work
@@ -44,12 +45,21 @@ class _Shapes(FakeTensorMode):  # type: ignore[no-untyped-call]
 
 
 class ImaginedDevice(Device):
-    """A device of `total` bytes that holds nothing and computes nothing; what is made there knows its shape only."""
+    """A device of `total` bytes that holds nothing and computes nothing; what is made there knows its shape only.
 
-    def __init__(self, total: int) -> None:
+    With `streams` it is taken to copy beside computing.
+    """
+
+    def __init__(self, total: int, *, streams: bool = False) -> None:
         super().__init__(torch.device("cpu"), SIMULATED)
         self._total = total
+        self._streams = streams
         self._mode = _Shapes()
+
+    @property
+    def can(self) -> Capabilities:
+        """What it is taken to be able to do."""
+        return Capabilities(own_memory=True, streams=self._streams)
 
     def figures(self) -> MemoryFigures:
         """All of its memory is free: what is reserved stands in the books alone."""
@@ -108,14 +118,21 @@ class Forecast(Room):
         *,
         reserve: int = 0,
         policy: VramPolicy = "normal",
+        rates: Rates | None = None,
         bounds: tuple[int, int] = GROUP_BYTES,
     ) -> None:
-        super().__init__(device, limit, reserve=reserve, policy=policy, bounds=bounds)
+        super().__init__(device, limit, reserve=reserve, policy=policy, rates=rates or Rates(), bounds=bounds)
         self.place = ""
         self._planned_work: dict[Hashable, PlannedWork] = {}
         self._answers: dict[Hashable, tuple[object, object]] = {}
         self._around: list[int] = []  # the least bytes of work that the present one is done within
         self._least = 0
+
+    def allow(self, limit: int) -> None:
+        """Plan within `limit` bytes from now on, with nothing there yet."""
+        self.clear()
+        self._limit = limit
+        self.refresh()
 
     @property
     def works(self) -> tuple[PlannedWork, ...]:
@@ -141,6 +158,9 @@ class Forecast(Room):
             with self.device.computing(), torch.inference_mode():
                 result = answered(net, ALL)
             return _zeros(result)
+
+    def _learn(self, tenant: Tenant, work: Work, mode: Mode, seconds: float, peak: int | None) -> None:
+        """Nothing: what was not computed teaches nobody."""
 
     def _planned(self, tenant: Tenant, net: nn.Module, work: Work, changed: Changed, rung: int) -> tuple[Mode, Placing]:
         demand = self._demand(tenant, net, work, changed, raw=True)[0]

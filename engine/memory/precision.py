@@ -56,6 +56,11 @@ class Precision:
     attention: torch.dtype | None = None
     int8: bool = False
 
+    @property
+    def built(self) -> torch.dtype | None:
+        """What the weights are in when a net is built: integers are made of those that it would compute with."""
+        return self.compute if self.int8 else self.storage
+
 
 def precision(part: Part, can: Abilities, asked: WeightType | None = None, *, overflows: bool = False) -> Precision:
     """The types of a part on a device; with those that were asked for instead of the usual ones.
@@ -66,7 +71,7 @@ def precision(part: Part, can: Abilities, asked: WeightType | None = None, *, ov
     if asked in FLOAT8 and not can.float8:
         raise PrecisionError("this device holds no eight-bit floats", got=asked, expected="fp16, bf16 or fp32")
     compute = _compute(part, can, overflows=overflows)
-    if asked in FLOATS and part in ("unet", "vae"):
+    if asked == "fp32" or (asked in FLOATS and part in ("unet", "vae")):
         compute = FLOATS[asked]
     storage = None if asked in (None, "fp32", "int8") else (FLOAT8 | FLOATS)[asked]
     upcast = part == "unet" and overflows and compute == torch.float16
@@ -88,7 +93,8 @@ def abilities(device: torch.device) -> Abilities:
         case "cpu":
             return Abilities()
         case "cuda":
-            return Abilities(True, torch.cuda.is_bf16_supported(including_emulation=False))
+            with torch.cuda.device(device):  # there may be several, and not all alike
+                return Abilities(True, torch.cuda.is_bf16_supported(including_emulation=False))
         case "mps":
             return Abilities(True, torch.backends.mps.is_macos_or_newer(14, 0), float8=False)
         case _:
@@ -167,7 +173,7 @@ def quantised(net: nn.Module, flag: str) -> None:
             "weights of 8-bit integers need torchao, which is not installed",
             where=flag,
             got=str(error),
-            hint="Install it (pip install torchao), or use --fp8_e4m3fn-unet, which takes as few bytes.",
+            hint=f"Install it (pip install torchao), or use {flag.replace('int8', 'fp8_e4m3fn')}, as few bytes.",
         ) from error
     torchao.quantize_(net, torchao.Int8WeightOnlyConfig())
 

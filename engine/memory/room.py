@@ -23,7 +23,7 @@ from engine.foundation.settings import VramPolicy
 from engine.memory.casting import keep_nothing
 from engine.memory.changed import UNCHANGED, Changed, Changes
 from engine.memory.demands import Demands
-from engine.memory.device import Device
+from engine.memory.device import Device, refusing
 from engine.memory.gradients import computing, wanted
 from engine.memory.groups import GROUP_BYTES, Layout
 from engine.memory.ledger import Ledger, NoRoomError, Use
@@ -178,7 +178,7 @@ class Room:
         mode, placing = self._planned(tenant, net, work, changed, rung)
         self.planned = placing.nbytes + mode.activations
         try:
-            with self._placed(tenant, net, mode, placing, changed):
+            with refusing(), self._placed(tenant, net, mode, placing, changed):
                 before, uploads = self.device.figures().used, tenant.residency.uploads
                 self.device.reset_peak()
                 begin = perf_counter()
@@ -186,15 +186,19 @@ class Room:
                 seconds, peak = perf_counter() - begin, self.device.peak()
                 self.device.landed(result)
                 if uploads == tenant.residency.uploads and not (changed and placing.hooks):
-                    if peak is not None:
-                        self.demands.measured(tenant, work, mode.tile, peak - before, mode.rows)
-                    if mode.whole and mode.tile is None and self.device.can.streams:
-                        known = tenant.seconds.get(work.key, seconds)
-                        tenant.seconds[work.key] = min(known, seconds / work.rows)
+                    self._learn(tenant, work, mode, seconds, None if peak is None else peak - before)
                 return result
         except torch.OutOfMemoryError:
             self.demands.too_low(tenant, work, mode.tile)
             raise
+
+    def _learn(self, tenant: Tenant, work: Work, mode: Mode, seconds: float, peak: int | None) -> None:
+        """Note what work took, for which nothing had to be brought: seconds, and bytes beside weights."""
+        if peak is not None:
+            self.demands.measured(tenant, work, mode.tile, peak, mode.rows)
+        if mode.whole and mode.tile is None and self.device.can.streams:
+            known = tenant.seconds.get(work.key, seconds)
+            tenant.seconds[work.key] = min(known, seconds / work.rows)
 
     @contextmanager
     def _placed(self, tenant: Tenant, net: nn.Module, mode: Mode, placing: Placing, changed: Changed) -> Iterator[None]:
@@ -278,7 +282,7 @@ class Room:
 
     def _available(self) -> int:
         figures = self.device.figures()
-        free = figures.free + figures.held
+        free = figures.free - self.device.overhead + figures.held
         return max(0, (free if self._limit is None else min(self._limit, free)) - self._reserve)
 
 

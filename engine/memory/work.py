@@ -19,7 +19,7 @@ class Work:
     `compute(net, *inputs)` does it for one row, or for one tile of `tiles` (side, how many times the work, inputs);
     both are only traced. None is work that nobody knows; it takes `nbytes` of activations, as does what cannot be
     traced. `row_bytes` of each row come on top of a trace. `key` tells it from other work on the net, sizes included.
-    `once` says that the net is not needed again soon.
+    `once` says that the net is not needed again soon, `repeats` how often the work is about to be done in a row.
     """
 
     key: Hashable = None
@@ -30,6 +30,7 @@ class Work:
     nbytes: int = UNKNOWN_BYTES
     once: bool = False
     row_bytes: int = 0
+    repeats: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from engine.memory.handle import ModelHandle
+from engine.memory.read_ahead import read_ahead
 from engine.models.detect import UNET, VAE, ArchitectureError, Detection, detect, wrong_kind
 from engine.models.diffusers_names import is_vae
 from engine.models.families import FAMILIES, SD1, Family, Prediction
@@ -145,6 +146,8 @@ def loaded(
     vae = vae_of(source.vae, device, where, overflows=family.vae_overflows) if source.vae else None
     storage, overflows = source.stored, family.attention_overflows
     unet = unet_of(source.unet, device, where, dtype, storage=storage, overflows=overflows)
+    text_encoder = text_encoder_of(source.towers, device, embeddings, where, source.tokenizer)
+    read_ahead(_in_order_of_use(text_encoder, unet))
     return Checkpoint(
         source.detection,
         ModelHandle(unet, device),
@@ -152,13 +155,20 @@ def loaded(
         unet.config.out_channels,
         source.scale_factor or (EDM_SCALE if source.latent_statistics else family.scale_factor),
         vae.downscale if vae else family.downscale,
-        text_encoder_of(source.towers, device, embeddings, where, source.tokenizer),
+        text_encoder,
         vae,
         family,
         source.zero_terminal or ZERO_TERMINAL in source.markers,
         source.statistics,
         source.latent_statistics,
     )
+
+
+def _in_order_of_use(text_encoder: TextEncoder | None, unet: DenoisingNet) -> Iterator[Tensor]:
+    """The weights that a first step needs."""
+    for tower in text_encoder.towers if text_encoder else ():
+        yield from tower.net.weights().values()
+    yield from unet.parameters()
 
 
 def load_unet(

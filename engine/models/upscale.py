@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from engine.foundation.errors import EaselError
+from engine.memory.device import refusing
 from engine.memory.handle import ModelHandle
 from engine.memory.work import Given, Work
 from engine.tensors.images import resized
@@ -59,7 +60,8 @@ class UpscaleModel:
         pictures: list[Tensor] = []
         while len(pictures) < len(images):
             try:
-                pictures.append(self._one(images[len(pictures)], tile, len(pictures), len(images), watch))
+                with refusing():
+                    pictures.append(self._one(images[len(pictures)], tile, len(pictures), len(images), watch))
             except torch.OutOfMemoryError:
                 if tile <= SMALLEST_TILE:
                     raise

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
+from functools import partial
+from mmap import mmap
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -12,9 +14,10 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from engine.models.formats import is_pickle
+from engine.models.mapping import mapped, tensor_in
 from engine.models.pickle_process import PROCESS
 from engine.models.pickles import DAMAGED, CorruptFileError, UnsafePickleError, WeightsError, first_line
-from engine.store.safetensors_header import TensorInfo, read_header
+from engine.store.safetensors_header import FileHeader, TensorInfo, read_header
 
 __all__ = ["CorruptFileError", "UnsafePickleError", "Weights", "WeightsError", "open_weights"]
 
@@ -80,11 +83,22 @@ def _open_safetensors(path: Path) -> Weights:
     header = read_header(path)
     try:
         file: Any = safe_open(path, framework="pt", device="cpu")
+        read = file.get_tensor
+    except RuntimeError:  # torch's mapping asks for a promise of memory, which a file may be too large for
+        pages = mapped(path)
+        if pages is None:
+            raise
+        read = partial(_within, pages, header)
     except (SafetensorError, OSError) as error:
         raise CorruptFileError(
             "this is no whole safetensors file", where=path.name, got=first_line(error), hint=DAMAGED
         ) from error
-    return Weights(path, header.tensors, header.metadata, file.get_tensor)
+    return Weights(path, header.tensors, header.metadata, read)
+
+
+def _within(pages: mmap, header: FileHeader, name: str) -> Tensor:
+    info = header.tensors[name]
+    return tensor_in(pages, header.length + info.offsets[0], _TYPES[info.dtype], info.shape)
 
 
 def _open_pickle(path: Path) -> Weights:

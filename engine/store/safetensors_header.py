@@ -51,10 +51,11 @@ class TensorInfo:
 
 @dataclass(frozen=True, slots=True)
 class FileHeader:
-    """What a safetensors file says of itself."""
+    """What a safetensors file says of itself, and its `length` in bytes, after which the tensors follow."""
 
     tensors: Mapping[str, TensorInfo]
     metadata: Mapping[str, str]
+    length: int = 0
 
 
 def read_header(path: Path) -> FileHeader:
@@ -87,7 +88,7 @@ def read_header(path: Path) -> FileHeader:
         raise FileFormatError("the header of this file is damaged", where=f"{path.name}, __metadata__")
     tensors = {name: _tensor(name, entry, path) for name, entry in content.items()}
     _check_layout(tensors, size - 8 - length, path)
-    return FileHeader(tensors, {str(key): str(value) for key, value in metadata.items()})
+    return FileHeader(tensors, {str(key): str(value) for key, value in metadata.items()}, 8 + length)
 
 
 def _tensor(name: str, entry: Any, path: Path) -> TensorInfo:

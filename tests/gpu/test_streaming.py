@@ -157,11 +157,12 @@ def test_when_the_allocator_refuses_it_is_done_again_with_less(device: Device, n
         expected = through(handle)
     device.empty_cache()
     with room(device, 2**30) as there:
-        torch.cuda.set_per_process_memory_fraction((device.figures().used + 200 * MIB) / total, device.place)
+        allocator = torch.get_device_module(device.place)
+        allocator.set_per_process_memory_fraction((device.figures().used + 200 * MIB) / total, device.place)
         try:
             assert (through(handle) - expected).abs().max() <= 2e-2 * expected.abs().max()
         finally:
-            torch.cuda.set_per_process_memory_fraction(1.0, device.place)
+            allocator.set_per_process_memory_fraction(1.0, device.place)
         assert there.out_of_memory > 0
 
 

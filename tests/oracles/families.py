@@ -94,6 +94,11 @@ def unet_state(net: UNet2DConditionModel) -> State:
 
 def tower(width: int, layers: int, *, activation: str = "gelu", projection: int | None = None, seed: int = 0) -> Any:
     """A text tower; with `projection` its pooled state is projected to that width."""
+    return sd1.randomised(blank_tower(width, layers, activation=activation, projection=projection), seed)
+
+
+def blank_tower(width: int, layers: int, *, activation: str = "gelu", projection: int | None = None) -> Any:
+    """The same on the meta device, without numbers."""
     config = CLIPTextConfig(
         hidden_size=width,
         intermediate_size=4 * width,
@@ -107,8 +112,7 @@ def tower(width: int, layers: int, *, activation: str = "gelu", projection: int 
         bos_token_id=START,
     )
     with torch.device("meta"):
-        net = CLIPTextModelWithProjection(config) if projection else CLIPTextModel(config)
-    return sd1.randomised(net, seed)
+        return CLIPTextModelWithProjection(config) if projection else CLIPTextModel(config)
 
 
 def open_clip_state(net: Any) -> State:

@@ -56,6 +56,11 @@ def autoencoder(widths: tuple[int, ...] = (128, 256, 512, 512), depth: int = 2) 
 
 def text_encoder(width: int = 768, layers: int = 12) -> CLIPTextModel:
     """A CLIP text tower with the standard vocabulary and heads of 64 channels."""
+    return randomised(blank_text_encoder(width, layers))
+
+
+def blank_text_encoder(width: int = 768, layers: int = 12) -> CLIPTextModel:
+    """The same on the meta device, without numbers."""
     config = CLIPTextConfig(
         hidden_size=width,
         intermediate_size=4 * width,
@@ -66,8 +71,7 @@ def text_encoder(width: int = 768, layers: int = 12) -> CLIPTextModel:
         hidden_act="quick_gelu",
     )
     with torch.device("meta"):
-        net = CLIPTextModel(config)
-    return randomised(net)
+        return CLIPTextModel(config)
 
 
 def randomised(net: Any, seed: int = 0) -> Any:

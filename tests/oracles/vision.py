@@ -13,14 +13,20 @@ from tests.oracles.sd1 import State
 
 def tower(width: int = 128, layers: int = 3, projection: int = 48, side: int = 28, patch: int = 7, **told: Any) -> Any:
     """An image tower with heads of 64 channels."""
+    return sd1.randomised(blank_tower(width, layers, projection, side, patch, **told))
+
+
+def blank_tower(
+    width: int = 128, layers: int = 3, projection: int = 48, side: int = 28, patch: int = 7, **told: Any
+) -> Any:
+    """The same on the meta device, without numbers."""
     settings = {"hidden_act": "quick_gelu", "num_attention_heads": width // 64, **told}
     config = CLIPVisionConfig(
         hidden_size=width, intermediate_size=4 * width, projection_dim=projection, num_hidden_layers=layers,
         image_size=side, patch_size=patch, **settings,
     )  # fmt: skip
     with torch.device("meta"):
-        net = CLIPVisionModelWithProjection(config)
-    return sd1.randomised(net)
+        return CLIPVisionModelWithProjection(config)
 
 
 def open_clip_state(net: Any) -> State:

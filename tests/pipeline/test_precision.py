@@ -171,16 +171,18 @@ def test_the_type_that_a_workflow_names_goes_before_the_flag(file: Path) -> None
         assert stored(load_unet(file, around.device, stored=torch.float8_e5m2).unet) == {torch.float8_e5m2}
 
 
+@pytest.mark.parametrize(("part", "flag"), [("unet", "--int8-unet"), ("text", "--int8-text-enc")])
 def test_integers_are_made_by_torchao_or_the_flag_says_what_is_missing(
-    file: Path, monkeypatch: pytest.MonkeyPatch
+    file: Path, monkeypatch: pytest.MonkeyPatch, part: str, flag: str
 ) -> None:
-    with flags("--cpu", "--int8-unet") as around:
+    with flags("--cpu", flag) as around:
         monkeypatch.setitem(__import__("sys").modules, "torchao.quantization", None)
-        with pytest.raises(PrecisionError, match=r"--int8-unet.*need torchao.*pip install torchao"):
+        instead = flag.replace("int8", "fp8_e4m3fn")
+        with pytest.raises(PrecisionError, match=rf"{flag}.*need torchao.*pip install torchao.*{instead}"):
             load_checkpoint(file, around.device)
         given: list[Any] = []
         fake = SimpleNamespace(quantize_=lambda *call: given.append(call), Int8WeightOnlyConfig=lambda: "int8 weights")
         monkeypatch.setitem(__import__("sys").modules, "torchao.quantization", fake)
         checkpoint = load_checkpoint(file, around.device)
-    with checkpoint.unet.look() as net:
+    with handles(checkpoint)[part].look() as net:
         assert given == [(net, "int8 weights")]

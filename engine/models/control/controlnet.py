@@ -98,6 +98,10 @@ class Planned:
         with self.net.look() as net:
             return net.config
 
+    def prepared(self, net: ControlNet) -> AbstractContextManager[None]:  # noqa: ARG002
+        """A block in which the net can be asked what it adds."""
+        return nullcontext()
+
     def embedded(self, hint: Tensor) -> Tensor:
         """See `ControlNet`."""
 
@@ -116,7 +120,12 @@ class Planned:
             return outputs
 
         inputs = (x, timesteps, context, hint) if y is None else (x, timesteps, context, hint, y)
-        return self.net.run(lambda: in_one_piece("added", added, *inputs), lambda net, _given: added(net, *inputs))
+
+        def computed(net: ControlNet, _given: Given) -> list[Tensor]:
+            with self.prepared(net):
+                return added(net, *inputs)
+
+        return self.net.run(lambda: in_one_piece("added", added, *inputs), computed)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

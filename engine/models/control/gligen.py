@@ -13,7 +13,7 @@ from torch import Tensor
 from engine.memory.handle import ModelHandle
 from engine.memory.precision import compute_dtype
 from engine.memory.work import in_one_piece
-from engine.models.assembly import fill
+from engine.models.assembly import fill, unfilled
 from engine.models.control.errors import ControlError, other_base, sound
 from engine.models.detect import ArchitectureError, Shapes, detect, wrong_kind
 from engine.models.diffusers_names import is_unet, unet_names
@@ -164,7 +164,7 @@ def load_gligen(path: Path, device: torch.device, *, dtype: torch.dtype | None =
     wanted = {old: _place(renamed.get(new, new)) for old, new in own.items()}
     tensors = {new: weights[old] for old, new in wanted.items() if new is not None}
     config = gligen_config({name: tuple(tensor.shape) for name, tensor in tensors.items()}, path.name)
-    with torch.device("meta"):
+    with unfilled():
         net = Gligen(config)
     dtype = dtype or compute_dtype(device)
     fill(net, tensors, dtype, path.name, exact=True)

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from engine.memory.handle import ModelHandle
 from engine.memory.precision import compute_dtype
 from engine.memory.work import Given, Work, in_one_piece
-from engine.models.assembly import fill
+from engine.models.assembly import fill, unfilled
 from engine.models.control.errors import ControlError, other_base, sound
 from engine.models.control.hints import Kept
 from engine.models.detect import ArchitectureError, Shapes, detect, wrong_kind
@@ -221,7 +221,7 @@ def load_ip_adapter(path: Path, device: torch.device, *, dtype: torch.dtype | No
     }
     if not layers or not any(name.startswith("image_proj.") for name in shapes):
         raise wrong_kind(path, detect(shapes), "an IP-Adapter, plain or plus")
-    with torch.device("meta"):
+    with unfilled():
         form, projection = _projection(shapes, path.name)
         net = IPAdapter(projection, layers)
     own = {name: weights[name] for name in weights if name.startswith(("image_proj.", "ip_adapter."))}

@@ -11,7 +11,7 @@ from torch import Tensor
 from engine.foundation.json import parse_lenient
 from engine.memory.handle import ModelHandle
 from engine.memory.precision import compute_dtype
-from engine.models.assembly import fill
+from engine.models.assembly import fill, unfilled
 from engine.models.configs import unet_config
 from engine.models.control.control_lora import MARKER, ControlLoraModel
 from engine.models.control.controlnet import ControlModel, ControlNetModel
@@ -49,7 +49,7 @@ def load_control(
     if _DIFFERENCE in weights:
         named = _summed(named, base, path)
     config = controlnet_config({name: tuple(tensor.shape) for name, tensor in named.items()}, path.name)
-    with torch.device("meta"):
+    with unfilled():
         net = ControlNet(config)
     fill(net, named, dtype, path.name, exact=True)
     return ControlNetModel(path.name, ModelHandle(net, device), _pools(path))

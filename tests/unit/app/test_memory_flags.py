@@ -35,6 +35,8 @@ def test_types_are_asked_for_as_people_know_them() -> None:
     assert (single.unet_type, single.vae_type, single.text_type) == ("fp32", "fp32", "fp32")
     assert (half.unet_type, half.vae_type, half.text_type) == ("fp16", "bf16", None)
     assert settings("--int8-unet").unet_type == "int8"
+    asked = ("fp32", "fp16", "bf16", "fp8_e4m3fn", "fp8_e5m2", "int8")
+    assert tuple(settings(f"--{name}-text-enc").text_type for name in asked) == asked
     assert settings("--cache-ram", "4").ram_reserve == 4 * 2**30
 
 
@@ -60,6 +62,8 @@ def test_a_worker_is_given_them() -> None:
         (["--fp16-vae", "--fp32-vae"], "--fp32-vae: not allowed with argument --fp16-vae"),
         (["--force-fp16", "--force-fp32"], "--force-fp32: not allowed with argument --force-fp16"),
         (["--device", "simulated", "--int8-unet"], "--device simulated contradicts --int8-unet"),
+        (["--device", "simulated", "--int8-text-enc"], "--device simulated contradicts --int8-text-enc"),
+        (["--fp8_e4m3fn-text-enc", "--bf16-text-enc"], "--bf16-text-enc: not allowed with argument --fp8_e4m3fn"),
         (["--force-fp16", "--fp8_e4m3fn-unet"], "--force-fp16 contradicts --fp8_e4m3fn-unet"),
         (["--force-fp32", "--fp16-text-enc"], "--force-fp32 contradicts --fp16-text-enc"),
     ],

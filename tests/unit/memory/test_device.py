@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import re
+from typing import Any
 
 import pytest
 import torch
@@ -11,7 +13,7 @@ from torch.nn import functional as F
 
 from engine.memory import device
 from engine.memory.counting import LiveBytes
-from engine.memory.device import DeviceError, SimulatedDevice, available, open_device
+from engine.memory.device import DeviceError, SimulatedDevice, available, open_device, refusing
 
 
 def test_the_cpu_and_the_simulated_device_are_always_there() -> None:
@@ -58,6 +60,34 @@ def test_an_accelerator_asks_torch_for_its_figures(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(torch.accelerator, "memory_allocated", lambda _place: 20)
     there = device.Accelerator(torch.device("cuda:0"), "cuda")
     assert there.figures() == device.MemoryFigures(total=100, free=60, held=30, used=20)
+
+
+@pytest.mark.parametrize("message", [
+    "MPS backend out of memory (MPS allocated: 12.74 GB)",
+    "CUDA error: out of memory",
+    "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+])  # fmt: skip
+def test_however_a_device_says_that_its_memory_ran_out_it_is_one_error(message: str) -> None:
+    with pytest.raises(torch.OutOfMemoryError, match=re.escape(message)), refusing():
+        raise RuntimeError(message)
+
+
+def test_other_errors_stay_what_they_are() -> None:
+    with pytest.raises(RuntimeError, match="illegal memory access") as raised, refusing():
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+    assert type(raised.value) is RuntimeError
+
+
+def test_where_no_more_memory_is_locked_copies_come_out_of_other_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    empty = torch.empty
+
+    def locked(*sizes: int, pin_memory: bool = False, **options: Any) -> torch.Tensor:
+        if pin_memory:
+            raise RuntimeError("CUDA error: out of memory")
+        return empty(*sizes, **options)
+
+    monkeypatch.setattr(torch, "empty", locked)
+    assert device.Accelerator(torch.device("cuda:0"), "cuda").pinned(64).shape == (64,)
 
 
 def test_the_cpu_computes_on_the_hosts_own_tensors() -> None:

@@ -8,9 +8,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from engine.memory.demands import EFFICIENCY
 from engine.memory.device import SimulatedDevice
 from engine.memory.forecast import Forecast, ImaginedDevice
 from engine.memory.handle import ModelHandle
+from engine.memory.rates import Rates
 from engine.memory.room import ROOM, Room
 from engine.memory.work import Given, Work
 
@@ -115,3 +117,24 @@ def test_questions_about_values_are_answered_as_if_all_were_well() -> None:
     nothing = ImaginedDevice(1).nothing_of((2, 3), torch.float32)
     assert bool(nothing.isfinite().all())
     assert (float(nothing[0, 0]), int(nothing.argmax())) == (1.0, 1)
+
+
+def test_seconds_are_those_of_the_device_that_is_thought_of_and_nothing_is_learned_here() -> None:
+    device = ImaginedDevice(10 * LAYERS * LAYER, streams=True)
+    room, handle = (
+        Forecast(device, rates=Rates(bus=1e9, arithmetic=1e12), bounds=BOUNDS),
+        ModelHandle(hollow(device), CPU),
+    )
+    for _ in range(2):
+        through(handle, room)
+    tenant = handle.tenancy(room)
+    assert tenant is not None
+    assert tenant.seconds == {}
+    room.allow(LAYERS * LAYER // 2)
+    room.place = "with less"
+    through(handle, room)
+    _, found = room.works
+    flops = 2 * len(ROWS) * LAYERS * SIDE * SIDE
+    assert found.demand.seconds == pytest.approx(flops / (1e12 * EFFICIENCY))
+    assert found.mode is not None
+    assert found.mode.seconds >= found.streamed * LAYERS * LAYER / 1e9 > found.demand.seconds

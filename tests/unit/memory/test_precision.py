@@ -46,6 +46,8 @@ def test_what_is_asked_for_is_computed_in_or_lies_so() -> None:
     assert precision("text encoder", NEW, "fp16") == Precision(SINGLE, HALF)
     assert precision("t5", NEW, "fp16") == Precision(BRAIN, HALF)
     assert precision("unet", NEW, "int8") == Precision(HALF, int8=True)
+    assert precision("t5", NEW, "int8") == Precision(BRAIN, int8=True)
+    assert [precision(part, NEW, "fp32").compute for part in ("t5", "text encoder", "unet")] == [SINGLE] * 3
 
 
 def test_a_device_without_eight_bits_says_so() -> None:

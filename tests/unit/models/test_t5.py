@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,6 +16,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 from transformers import T5Config, T5EncoderModel
 
+from engine.foundation.settings import WeightType
+from engine.memory.precision import PRECISIONS, Abilities, Precisions
 from engine.models.detect import ArchitectureError
 from engine.models.text.sentencepiece import END, T5Tokenizer, read_pieces
 from engine.models.text.t5 import T5Encoder, load_t5, t5_of
@@ -37,6 +43,15 @@ def tied(net: Any) -> dict[str, Tensor]:
     return {
         name: weight.clone() for name, weight in net.state_dict().items() if not name.endswith("embed_tokens.weight")
     }
+
+
+@contextmanager
+def types(asked: Precisions) -> Iterator[None]:
+    token = PRECISIONS.set(asked)
+    try:
+        yield
+    finally:
+        PRECISIONS.reset(token)
 
 
 @pytest.fixture
@@ -149,3 +164,38 @@ def test_the_encoder_says_what_it_is(file: Path) -> None:
     encoder = load_t5(file, CPU, SPIECE)
     assert isinstance(encoder, T5Encoder)
     assert (encoder.width, encoder.nbytes) == (32, sum(weight.nbytes for weight in tied(oracle()).values()))
+
+
+@pytest.mark.parametrize(("asked", "dtype", "gap"), [
+    (None, torch.float32, 0.0),
+    ("fp32", torch.float32, 0.0),
+    ("fp16", torch.float16, 0.01),
+    ("bf16", torch.bfloat16, 0.1),
+    ("fp8_e4m3fn", torch.float8_e4m3fn, 1.0),
+    ("fp8_e5m2", torch.float8_e5m2, 2.0),
+])  # fmt: skip
+def test_weights_lie_in_the_type_that_is_asked_for(
+    file: Path, asked: WeightType | None, dtype: torch.dtype, gap: float
+) -> None:
+    plain = load_t5(file, CPU, SPIECE).encode(TEXT).prompts[0].tokens
+    with types(Precisions(text=asked)):
+        encoder = load_t5(file, CPU, SPIECE)
+    assert {weight.dtype for weight in encoder.net.weights().values() if weight.ndim > 1} == {dtype}
+    assert encoder.net.dtype == torch.float32
+    found = (encoder.encode(TEXT).prompts[0].tokens - plain).abs().max()
+    assert gap / 30 <= found <= gap
+
+
+def test_single_precision_is_computed_in_where_it_is_asked_for(file: Path) -> None:
+    for asked, computed in ((None, torch.bfloat16), ("fp16", torch.bfloat16), ("fp32", torch.float32)):
+        with types(Precisions(text=asked, can=Abilities(half=True, bfloat16=True))):
+            assert load_t5(file, CPU, SPIECE).net.dtype == computed
+
+
+def test_integers_are_made_of_what_is_computed_in(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[Any] = []
+    fake = SimpleNamespace(quantize_=lambda net, _: given.append(net), Int8WeightOnlyConfig=lambda: "int8 weights")
+    monkeypatch.setitem(sys.modules, "torchao.quantization", fake)
+    with types(Precisions(text="int8", can=Abilities(half=True, bfloat16=True))):
+        load_t5(file, CPU, SPIECE)
+    assert {weight.dtype for weight in given[0].parameters()} == {torch.bfloat16}
