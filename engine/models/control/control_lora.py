@@ -18,6 +18,7 @@ from engine.models.assembly import fill
 from engine.models.control.controlnet import ControlModel, ControlNetUse, Planned, Run
 from engine.models.control.errors import ControlError, other_base
 from engine.models.control.hints import channels_of
+from engine.models.control.names import hint_levels
 from engine.models.nets.control import ControlNet, ControlNetConfig
 from engine.models.nets.lent import Lent, lending
 from engine.models.nets.patches import Call
@@ -143,13 +144,15 @@ class ControlLoraModel(ControlModel):
 
     def _hint(self) -> tuple[tuple[int, ...], int]:
         """Channels of the hint net's levels, and of hints."""
-        found, place = [], 0
-        while f"input_hint_block.{place + 2}.weight" in self.tensors:
-            found.append(self.tensors[f"input_hint_block.{place}.weight"].shape[0])
-            place += 4
-        if not found:
-            raise ControlError("this control-lora is incomplete", where=self.name, expected="input_hint_block.0.weight")
-        return tuple(found), self.tensors["input_hint_block.0.weight"].shape[1]
+        levels = hint_levels({name: tuple(tensor.shape) for name, tensor in self.tensors.items()})
+        if not levels:
+            raise ControlError(
+                "this control-lora is incomplete",
+                where=self.name,
+                expected="input_hint_block.0.weight",
+                hint="Is the file whole? Download it again.",
+            )
+        return levels, self.tensors["input_hint_block.0.weight"].shape[1]
 
 
 def _in_file(name: str) -> str:

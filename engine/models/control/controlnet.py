@@ -15,11 +15,12 @@ from torch.nn import functional as F
 
 from engine.memory.handle import ModelHandle
 from engine.memory.work import Given, in_one_piece
-from engine.models.control.errors import ControlError, family_of, other_base
+from engine.models.control.errors import ControlError, other_base
 from engine.models.control.hints import Kept, channels_of, for_rows
 from engine.models.nets.control import ControlNet, ControlNetConfig, kept_maps
 from engine.models.nets.patches import Call, Patch, Site
 from engine.models.nets.unet import UNet, UNetConfig
+from engine.models.widths import family_of_tokens
 from engine.tensors.values import Control, Image
 
 TASKS = (
@@ -59,7 +60,10 @@ class ControlModel(ABC):
     def with_weights(self, base: float) -> ControlModel:  # noqa: ARG002
         """The same net with soft weights, see `ControlNetModel`. Raises `ControlError` for other kinds of nets."""
         raise ControlError(
-            "this net has no weights by depth", where=f"{self.name}, input control_net", expected="a ControlNet"
+            "this net has no weights by depth",
+            where=f"{self.name}, input control_net",
+            expected="a ControlNet or a control-lora",
+            hint="Remove the node: what an adapter adds has no depth to weigh it by.",
         )
 
 
@@ -358,7 +362,7 @@ def _context(name: str, call: Call, config: UNetConfig) -> Tensor:
 
 def _check_base(name: str, own: UNetConfig, base: UNetConfig, *, told: bool) -> None:
     if own.context_channels != base.context_channels:
-        raise other_base(name, "ControlNet", base, family_of(own.context_channels))
+        raise other_base(name, "ControlNet", base, family_of_tokens(own.context_channels))
     if kept_maps(own) != kept_maps(base):
         raise other_base(name, "ControlNet", base, f"feature maps of {_in_words(own)} instead of {_in_words(base)}")
     if own.vector_channels is not None and (not told or own.vector_channels != base.vector_channels):
