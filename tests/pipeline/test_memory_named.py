@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from engine.memory.estimate import MARGIN, UNMEASURED
 from engine.memory.handle import ModelHandle
 from engine.memory.ledger import NoRoomError
 from engine.memory.work import in_one_piece
@@ -74,7 +75,7 @@ def check(work: Work) -> None:
         peak = simulation.peak
     named = named_for(work, expected, peak // 50)
     assert named is not None
-    assert named <= 1.1 * peak
+    assert named <= MARGIN * UNMEASURED * peak  # no more beyond what is needed than an estimate may be
 
 
 @pytest.mark.parametrize("name", ["prompts", "sampling with LoRA and ControlNet", "decoding", "encoding", "enlarging"])
