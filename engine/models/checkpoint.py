@@ -19,7 +19,7 @@ from engine.models.parts import TowerSource, original_unet, text_encoder_of, tow
 from engine.models.text.encoder import Embeddings, TextEncoder
 from engine.models.text.tokenizer import ClipTokenizer
 from engine.models.vae import Vae
-from engine.models.weights import Weights, open_weights
+from engine.models.weights import STAND_IN, Weights, open_weights
 
 __all__ = ["Checkpoint", "Prediction", "Source", "load_checkpoint", "load_unet", "load_vae", "loaded", "no_embeddings"]
 
@@ -147,7 +147,8 @@ def loaded(
     storage, overflows = source.stored, family.attention_overflows
     unet = unet_of(source.unet, device, where, dtype, storage=storage, overflows=overflows)
     text_encoder = text_encoder_of(source.towers, device, embeddings, where, source.tokenizer)
-    read_ahead(_in_order_of_use(text_encoder, unet))
+    if STAND_IN.get() is None:
+        read_ahead(_in_order_of_use(text_encoder, unet))
     return Checkpoint(
         source.detection,
         ModelHandle(unet, device),
