@@ -15,7 +15,8 @@ of the net, which it does once whatever it loads.
 Cold means that the file's pages were dropped from the page cache (`posix_fadvise` with `DONTNEED`); a virtual machine's
 host may still have them. Memory is what the process has, the last time, beyond what it had before: its own (anonymous)
 pages and pages that are mapped to the file, which the system may take back at any time, are told apart; the peaks are
-of samples every two milliseconds, and the sum is of one sample, too.
+of samples every two milliseconds, and the sum is of one sample, too. The same tensors in a `.ckpt` file are unpacked by
+a process of its own, which counts with this one.
 """
 
 from __future__ import annotations
@@ -32,9 +33,11 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
+import psutil
 import torch
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
@@ -49,6 +52,7 @@ from engine.models.saving import Named, encoder_weights, header_of, unet_weights
 from engine.models.text.encoder import TextEncoder
 from engine.models.text.tokenizer import ClipTokenizer
 from engine.models.text.tower import CLIP_L, SDXL_G, SDXL_L, Recipe
+from engine.models.weights import open_weights
 
 ROOT = Path(__file__).resolve().parents[1]
 CPU = torch.device("cpu")
@@ -60,6 +64,7 @@ SIDE = 8  # latent cells
 ROUNDS = 4  # of which the first one counts apart
 TIMED = ("read", "mapped read", "load", "prompt + step", "again")
 MAPPED = TIMED.index("mapped read")
+MEMORY = "memory"  # a state of the file, in which nothing else is measured
 
 Times: TypeAlias = tuple[float, float]
 """Seconds of the clock, and of the processor."""
@@ -79,24 +84,27 @@ def measure() -> Iterator[str]:
             path = Path(folder) / f"{name}.safetensors"
             named = list(make())
             size = sum(part.nbytes for part in named)
-            if shutil.disk_usage(folder).free < size + SPARE:
+            if shutil.disk_usage(folder).free < 3 * size + SPARE:  # the file, as a pickle, and that unpacked
                 yield f"{name:8}left out: {size / 1e9:.1f} GB do not fit on the disk of {folder}"
                 continue
             _write(path, named)
             for state in ("cold", "warm"):
                 yield from _rows(f"{name}, {state}", size, _measured(path, state))
+            pickle = path.with_suffix(".ckpt")
+            torch.save(dict(open_weights(path)), pickle)
+            yield f"{f'{name}, .ckpt':49}" + _memory(size, _measured(pickle, MEMORY))
 
 
 def _rows(name: str, size: int, found: dict[str, Any]) -> Iterator[str]:
     rounds = [[*times, _loading(times)] for times in found["rounds"]]
     yield f"{name:12}{size / 1e9:5.1f}" + "".join(f"{_median(times):>16}" for times in zip(*rounds[1:], strict=True))
     ratios = [_ratio(times[-1], times[MAPPED]) for times in rounds]
-    cells = (
-        _median(ratios[1:]),
-        _median(ratios[:1]),
-        *(f"{found[part] / scale:.2f}" for part, scale in (("own", 1e9), ("of the file", 1e9), ("both", size))),
-    )
-    yield f"{'':17}" + "".join(f"{cell:>16}" for cell in cells)
+    yield f"{'':17}{_median(ratios[1:]):>16}{_median(ratios[:1]):>16}" + _memory(size, found)
+
+
+def _memory(size: int, found: dict[str, Any]) -> str:
+    parts = (("own", 1e9), ("of the file", 1e9), ("both", size))
+    return "".join(f"{f'{found[part] / scale:.2f}':>16}" for part, scale in parts)
 
 
 def _loading(times: list[Times]) -> Times:
@@ -126,7 +134,11 @@ def _child(path: Path, state: str) -> dict[str, Any]:
     ClipTokenizer.load().encode("a")
     _small_step()
     prepare = _drop if state == "cold" else _read
-    rounds = [_round(path, prepare) for _ in range(ROUNDS)]
+    if state == MEMORY:  # what opens pickles is there for good after the first one
+        with tempfile.TemporaryDirectory() as folder:
+            torch.save({"a": torch.zeros(1)}, Path(folder) / "a.ckpt")
+            open_weights(Path(folder) / "a.ckpt")
+    rounds = [_round(path, prepare) for _ in range(ROUNDS if state != MEMORY else 0)]
     gc.collect()
     prepare(path)
     with _Memory() as memory:
@@ -195,7 +207,7 @@ def _drop(path: Path) -> None:
 
 
 class _Memory:
-    """Samples the pages of this process while it is entered."""
+    """Samples the pages of this process, and of those that it started, while it is entered."""
 
     def __enter__(self) -> _Memory:
         self._done = threading.Event()
@@ -219,10 +231,15 @@ class _Memory:
 
 
 def _pages() -> tuple[int, int]:
-    """Bytes of anonymous pages and of pages of files that this process has in memory (Linux)."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    values = dict(line.split(":", 1) for line in lines)
-    return tuple(int(values[name].split()[0]) * 1024 for name in ("RssAnon", "RssFile"))  # type: ignore[return-value]
+    """Bytes of anonymous pages and of pages of files that this process and its children have in memory (Linux)."""
+    own = files = 0
+    for process in (psutil.Process(), *psutil.Process().children(recursive=True)):
+        with suppress(OSError, KeyError):  # one that ended meanwhile
+            lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
+            values = dict(line.split(":", 1) for line in lines)
+            own += int(values["RssAnon"].split()[0]) * 1024
+            files += int(values["RssFile"].split()[0]) * 1024
+    return own, files
 
 
 def _timed(work: Callable[[], Result]) -> tuple[Result, Times]:

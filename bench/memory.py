@@ -111,6 +111,7 @@ def _planned_line(job: Job, budget: int, works: Mapping[str, Sequence[PlannedWor
             return f"{start}  FAILED: {work.net} needs {work.least / GB:.2f} GB"
     (step,) = works["step"]
     assert step.mode is not None
+    resident = max(0.0, 1 - streamed(step) / step.weights)  # groups are a little larger than what is in them
     calls = -(-step.demand.rows // step.mode.rows)
     seconds = step.mode.seconds or step.demand.seconds  # a plan of what fits tells no time
     roofline = max(step.demand.seconds, calls * streamed(step) / rates.bus)
@@ -118,7 +119,7 @@ def _planned_line(job: Job, budget: int, works: Mapping[str, Sequence[PlannedWor
     reading = sum(max(work.demand.seconds, work.weights / rates.bus) for work in works["read"])
     ways = {name: ", ".join(dict.fromkeys(map(mode_of, part))) or "-" for name, part in works.items()}
     return (
-        f"{start}{1 - streamed(step) / step.weights:10.2f}{streamed(step) / GB:13.2f}{seconds:8.4f}{roofline:10.4f}"
+        f"{start}{resident:10.2f}{streamed(step) / GB:13.2f}{seconds:8.4f}{roofline:10.4f}"
         f"{seconds / roofline:7.2f}{peak / GB:9.2f}{reading:8.3f}  {ways['read']:26} {ways['show']}"
     )
 
@@ -190,11 +191,12 @@ def measured_job(job: Job, device: Device, budget: int, rates: Rates, whole: flo
             placing, of_plan = tenant.placing, peak / room.planned
             groups = zip(placing.layout.groups, placing.resident, strict=True)
             away = 0 if not placing.hooks else sum(group.nbytes for group, stays in groups if not stays)
+            resident = max(0.0, 1 - away / job.model.net.nbytes)
             roofline = max(whole or seconds, away / rates.bus)
             change = lora_change(job, device, seconds)
             shown = device.seconds(job.show)
         line = (
-            f"{start}{1 - away / job.model.net.nbytes:10.2f}{seconds:8.4f}{roofline:10.4f}{seconds / roofline:7.2f}"
+            f"{start}{resident:10.2f}{seconds:8.4f}{roofline:10.4f}{seconds / roofline:7.2f}"
             f"{peak / GB:9.2f}{of_plan:9.2f}{change:8.3f}{reads[0]:8.3f}{reads[1]:7.3f}{shown:8.3f}"
             f"{room.out_of_memory:9}"
         )

@@ -92,7 +92,9 @@ def forecast(
         for name, definition in definitions.items()
     }
     with imagined.working(), _standing_in(device):
-        run(graph, stood_in, imagined, cache=_Nothing(0), sink=watch)
+        ended = run(graph, stood_in, imagined, cache=_Nothing(0), sink=watch)
+    if ended.error is not None:
+        watch.unknown.setdefault(NodeId(ended.error.node), str(ended.error))
     for node in (graph.nodes[node_id] for node_id in graph.order):
         if any(link.source in watch.unknown for link in node.links.values()):
             watch.unknown.setdefault(node.id, "what comes before it is not known")

@@ -35,7 +35,7 @@ from engine.models.checkpoint import Checkpoint, Prediction
 from engine.models.latent_rgb import fitted_map
 from engine.models.nets.denoising import DenoisingNet, pictures_a_row, row_bytes
 from engine.models.nets.dit import DiT
-from engine.models.nets.patches import Patch
+from engine.models.nets.patches import Call, Patch
 from engine.models.nets.pixart import PixArt
 from engine.models.nets.unet import UNet
 from engine.models.nets.uvit import UViT
@@ -208,7 +208,15 @@ class Denoiser:
             len(inputs[0]),
             row_bytes=kept,
             repeats=STEPS,
+            asks=lambda: self._asked(inputs),
         )
+
+    def _asked(self, inputs: Sequence[Tensor]) -> list[int]:
+        """The least bytes of each net that patches ask during a call."""
+        x, times, tokens, *vector = inputs
+        with self.net.look() as net:
+            call = Call.of(net, x, times, tokens, vector[0] if vector else None, 0.0, None)
+        return [patch.least(call) for patch in self.patches]
 
 
 def denoiser_of(checkpoint: Checkpoint) -> Denoiser:

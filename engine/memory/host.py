@@ -13,6 +13,7 @@ from typing import Any
 
 import psutil
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensor
 
 from engine.memory.handle import ModelHandle
 
@@ -73,7 +74,9 @@ def held_by(net: nn.Module) -> Held:
 
 
 def is_mapped(weight: Tensor, regions: list[tuple[int, int]]) -> bool:
-    """Whether a weight lies in one of the `regions` of files."""
+    """Whether a weight lies in one of the `regions` of files; those of a forecast lie nowhere."""
+    if isinstance(weight, FakeTensor):
+        return False
     address = weight.data_ptr()
     place = bisect_right(regions, (address, 2**64)) - 1
     return place >= 0 and address < regions[place][1]

@@ -133,6 +133,12 @@ def smallest(demand: Demand) -> int:
     )
 
 
+def with_activations(demand: Demand, factor: float) -> Demand:
+    """The same where activations take `factor` times as much."""
+    tiles = tuple(replace(tile, nbytes=int(tile.nbytes * factor)) for tile in demand.tiles)
+    return replace(demand, row_bytes=int(demand.row_bytes * factor), tiles=tiles)
+
+
 def free_share(demand: Demand, budget: Budget) -> float:
     """The share of the weights that has to be resident for streaming the rest to cost nothing: 1 - C * R / W."""
     if not budget.overlaps or not demand.weights:

@@ -1,8 +1,8 @@
 """Maps a weight file, however large it is: its pages are the system's to take back, and no promise of memory is asked.
 
-Torch maps files so that they may be written to (in memory only), for which Linux wants to be able to give as much
-memory as the file is long, and refuses files that are larger than the machine's memory. A mapping without a
-reservation may be written to just the same, and takes memory for what really is.
+Tensors of a mapped file may be written to (in memory only), for which Linux wants to be able to give as much memory as
+the file is long, and refuses files that are larger than the machine's memory. A mapping without a reservation may be
+written to just the same, and takes memory for what really is.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from torch import Tensor
 NO_RESERVE = getattr(mmap, "MAP_NORESERVE", 0x4000)  # of Linux; Python names it from 3.13 on
 
 
-def mapped(path: Path) -> mmap.mmap | None:
-    """All bytes of a file; None where the system has no such mappings, or the file is empty."""
-    if sys.platform != "linux" or not path.stat().st_size:
-        return None
-    access = mmap.PROT_READ | mmap.PROT_WRITE
+def mapped(path: Path) -> mmap.mmap:
+    """All bytes of a file that is not empty; where the system has no such mappings, with a reservation."""
     with path.open("rb") as file:
+        if sys.platform != "linux":
+            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+        access = mmap.PROT_READ | mmap.PROT_WRITE
         return mmap.mmap(file.fileno(), 0, flags=mmap.MAP_PRIVATE | NO_RESERVE, prot=access)
 
 

@@ -51,11 +51,11 @@ class TensorInfo:
 
 @dataclass(frozen=True, slots=True)
 class FileHeader:
-    """What a safetensors file says of itself, and its `length` in bytes, after which the tensors follow."""
+    """What a safetensors file says of itself; the tensors' bytes begin at `start`."""
 
+    start: int
     tensors: Mapping[str, TensorInfo]
     metadata: Mapping[str, str]
-    length: int = 0
 
 
 def read_header(path: Path) -> FileHeader:
@@ -88,7 +88,7 @@ def read_header(path: Path) -> FileHeader:
         raise FileFormatError("the header of this file is damaged", where=f"{path.name}, __metadata__")
     tensors = {name: _tensor(name, entry, path) for name, entry in content.items()}
     _check_layout(tensors, size - 8 - length, path)
-    return FileHeader(tensors, {str(key): str(value) for key, value in metadata.items()}, 8 + length)
+    return FileHeader(8 + length, tensors, {str(key): str(value) for key, value in metadata.items()})
 
 
 def _tensor(name: str, entry: Any, path: Path) -> TensorInfo:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Generic, Protocol, TypeVar
@@ -79,6 +79,12 @@ class Run(Protocol):
         """See `ControlNet`."""
         ...
 
+    def least(
+        self, x: Tensor, timesteps: Tensor, context: Tensor, y: Tensor | None, hint: Tensor, tasks: Sequence[int]
+    ) -> int:
+        """The least bytes with which all of this can be answered; `hint` is not embedded."""
+        ...
+
     def __call__(
         self, x: Tensor, timesteps: Tensor, context: Tensor, y: Tensor | None, hint: Tensor, tasks: Sequence[int]
     ) -> list[Tensor]:
@@ -110,22 +116,41 @@ class Planned:
 
         return self.net.run(lambda: in_one_piece("hint", lambda net, hint: net.embedded(hint), hint), computed)
 
+    def least(
+        self, x: Tensor, timesteps: Tensor, context: Tensor, y: Tensor | None, hint: Tensor, tasks: Sequence[int]
+    ) -> int:
+        """The least bytes with which both questions can be answered; `hint` is not embedded."""
+        shape = len(x), self.config.unet.model_channels, *x.shape[-2:]
+        seen = torch.empty(shape, dtype=x.dtype, device="meta")
+        embedding = in_one_piece("hint", lambda net, hint: net.embedded(hint), hint)
+        adding = in_one_piece("added", _adding(tasks), *_given_to(x, timesteps, context, seen, y))
+        return max(self.net.least(embedding), self.net.least(adding))
+
     def __call__(
         self, x: Tensor, timesteps: Tensor, context: Tensor, y: Tensor | None, hint: Tensor, tasks: Sequence[int]
     ) -> list[Tensor]:
         """See `ControlNet`."""
-
-        def added(net: ControlNet, x: Tensor, times: Tensor, words: Tensor, hint: Tensor, *y: Tensor) -> list[Tensor]:
-            outputs: list[Tensor] = net(x, times, words, y[0] if y else None, hint, tasks)
-            return outputs
-
-        inputs = (x, timesteps, context, hint) if y is None else (x, timesteps, context, hint, y)
+        added, inputs = _adding(tasks), _given_to(x, timesteps, context, hint, y)
 
         def computed(net: ControlNet, _given: Given) -> list[Tensor]:
             with self.prepared(net):
                 return added(net, *inputs)
 
         return self.net.run(lambda: in_one_piece("added", added, *inputs), computed)
+
+
+def _adding(tasks: Sequence[int]) -> Callable[..., list[Tensor]]:
+    """What a net adds, of inputs in the order of `_given_to`."""
+
+    def added(net: ControlNet, x: Tensor, times: Tensor, words: Tensor, hint: Tensor, *y: Tensor) -> list[Tensor]:
+        outputs: list[Tensor] = net(x, times, words, y[0] if y else None, hint, tasks)
+        return outputs
+
+    return added
+
+
+def _given_to(x: Tensor, timesteps: Tensor, context: Tensor, hint: Tensor, y: Tensor | None) -> tuple[Tensor, ...]:
+    return (x, timesteps, context, hint) if y is None else (x, timesteps, context, hint, y)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -249,10 +274,8 @@ class ControlNetUse(HintUse[Runnable]):
 
             cell = net.config.downscale
             (seen,) = for_rows(hint, call.rows, canvas, self.kept, (str(device), dtype), embed, cell=cell)
-            y = None if net.config.unet.vector_channels is None or call.y is None else call.y.to(device, dtype)
-            x = call.x[:, : net.config.unet.in_channels].to(device, dtype)
-            context = _context(model.name, call, net.config.unet).to(device, dtype)
-            outputs = net(x, call.timesteps.to(device), context, y, seen, model.tasks)
+            x, times, context, y = _asked(model.name, call, net.config.unet, device, dtype)
+            outputs = net(x, times, context, y, seen, model.tasks)
         if not bool(outputs[-1].isfinite().all()) and bool(call.x.isfinite().all()):
             raise ControlError(
                 "this ControlNet gives numbers that are none",
@@ -266,6 +289,14 @@ class ControlNetUse(HintUse[Runnable]):
         scales = [self.strength * model.soft ** (last - place) for place in range(len(outputs))]
         added = [(out * scale).to(call.x) for out, scale in zip(outputs, scales, strict=True)]
         return Added(tuple(added[:-1]), added[-1])
+
+    def least(self, call: Call) -> int:
+        """See `Patch`: the net is asked for all rows at once."""
+        with self.model.run(call) as (net, device, dtype):
+            x, times, context, y = _asked(self.model.name, call, net.config.unet, device, dtype)
+            sides = (side * net.config.downscale for side in x.shape[-2:])
+            hint = torch.empty(1, net.config.hint_channels, *sides, dtype=dtype, device="meta")
+            return net.least(x, times, context, y, hint, self.model.tasks)
 
     def row_numbers(self, net: nn.Module, x: Tensor) -> int:
         """What is added has the sizes of what the net keeps; the hint's embedding is as large as its finest level."""
@@ -297,6 +328,15 @@ def _fitted(added: Tensor, x: Tensor) -> Tensor:
     if added.shape[-2:] in (x.shape[-2:], (1, 1)):
         return added
     return F.interpolate(added, size=x.shape[-2:], mode="nearest-exact")
+
+
+def _asked(
+    name: str, call: Call, config: UNetConfig, device: torch.device, dtype: torch.dtype
+) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+    """What a net is given of a call: `x`, timesteps, tokens and a vector, where it takes one."""
+    y = None if config.vector_channels is None or call.y is None else call.y.to(device, dtype)
+    x, times = call.x[:, : config.in_channels].to(device, dtype), call.timesteps.to(device)
+    return x, times, _context(name, call, config).to(device, dtype), y
 
 
 def _context(name: str, call: Call, config: UNetConfig) -> Tensor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,34 +12,28 @@ import torch
 from torch import Tensor
 
 from engine.memory.read_ahead import PIECE, read_ahead
+from tests.unit.memory.mappings import resident
 
+NAME = "weights"
 NBYTES = PIECE + 2**20 + 5
 linux = pytest.mark.skipif(sys.platform != "linux", reason="mappings are told by Linux only")
 
 
 def mapped(folder: Path) -> Tensor:
     """A tensor over a file, no page of which was touched."""
-    path = folder / "weights"
+    path = folder / NAME
     path.write_bytes(bytes(NBYTES))
     return torch.from_file(str(path), shared=False, size=NBYTES, dtype=torch.uint8)
-
-
-def present(folder: Path) -> int:
-    """Bytes of the mapping of that file that are in this process's memory."""
-    _, found = Path("/proc/self/smaps").read_text().split(str(folder / "weights"), 1)
-    resident = re.search(r"^Rss: +(\d+) kB", found, re.MULTILINE)
-    assert resident is not None
-    return int(resident[1]) * 1024
 
 
 @linux
 def test_every_page_of_a_mapped_weight_is_read_before_anybody_touches_it(tmp_path: Path) -> None:
     weight = mapped(tmp_path)
-    assert present(tmp_path) == 0
+    assert resident(tmp_path / NAME) == 0
     thread = read_ahead([weight], least=0)
     assert thread is not None
     thread.join()
-    assert present(tmp_path) >= NBYTES
+    assert resident(tmp_path / NAME) >= NBYTES
 
 
 @linux
@@ -49,7 +42,7 @@ def test_a_part_of_a_file_is_read_alone(tmp_path: Path) -> None:
     thread = read_ahead([weight[: 2**20]], least=0)
     assert thread is not None
     thread.join()
-    assert 2**20 <= present(tmp_path) < 2**22
+    assert 2**20 <= resident(tmp_path / NAME) < 2**22
 
 
 def test_little_is_not_worth_a_thread_nor_is_what_is_in_memory_already(tmp_path: Path) -> None:
