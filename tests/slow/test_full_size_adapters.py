@@ -97,7 +97,7 @@ def test_a_controlnet_equals_diffusers(name: str) -> None:
     state = control.controlnet_state(reference)
     shapes = {key: tuple(weight.shape) for key, weight in state.items()}
     if name == "controlnet-sd1":
-        assert shapes == manifests.manifest(name)
+        assert shapes == manifests.manifest(name, "control")
     config = controlnet_config(shapes, name)
     with torch.device("meta"):
         net = ControlNet(config)
