@@ -157,7 +157,7 @@ class _Watch:
 
         def called(**inputs: Any) -> Any:
             try:
-                value = definition.function(**inputs)
+                value: Any = definition.function(**inputs)
                 return drive(value) if inspect.isgenerator(value) else value
             except Cancelled:
                 raise
