@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import torch
+from torch import Tensor
 
 from engine.app.surroundings import Surroundings
 from engine.app.timings import Timings, work_keys
-from engine.diffusion.sampling import drive
+from engine.diffusion.sampling import Evaluation, drive
 from engine.foundation.settings import Settings
 from engine.graph.graph import NodeId, TypedGraph
 from engine.graph.keys import Key
@@ -157,8 +158,10 @@ class _Watch:
 
         def called(**inputs: Any) -> Any:
             try:
-                value: Any = definition.function(**inputs)
-                return drive(value) if inspect.isgenerator(value) else value
+                value = definition.function(**inputs)
+                if inspect.isgenerator(value):
+                    return drive(cast("Generator[Evaluation, Tensor, Any]", value))
+                return value
             except Cancelled:
                 raise
             except Exception as error:  # noqa: BLE001  # the border: a node may raise anything, at zeros most of all
