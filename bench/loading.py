@@ -3,32 +3,41 @@
 Files of the published shapes are written with random weights into the folder for temporary files, and deleted. A
 process of its own, which has imported everything, reads the file once into a small buffer, and once through a mapping
 (what loading is measured by: weights are mapped, and a mapping costs a fault for every few pages, whoever reads through
-it), loads it, encodes a prompt and takes one step of 64 x 64 pixels; and does both once more. Layers read and widen
-weights while they work, so loading is all that comes before the second time, less what the second time takes: the
+it), loads it, encodes a prompt and takes one step of 64 x 64 pixels; and encodes and steps once more. Layers read and
+widen weights while they work, so loading is all that comes before the second step, less what the second step takes: the
 widening, which every step does, is in neither. Seconds are of the clock, and in brackets of the processor (all threads,
 the system's share too), which others that work on the machine disturb less.
 
+The process does all of that several times, and compares each with its own mapped read. A row has the medians, of the
+ratios too; the ratio of the first time stands beside them, as then the process also prepares its kernels for the shapes
+of the net, which it does once whatever it loads.
+
 Cold means that the file's pages were dropped from the page cache (`posix_fadvise` with `DONTNEED`); a virtual machine's
-host may still have them. Memory is what the process has beyond what it had before: its own (anonymous) pages and pages
-that are mapped to the file, which the system may take back at any time, are told apart; the peaks are of samples
-every two milliseconds, and the sum is of one sample, too.
+host may still have them. Memory is what the process has, the last time, beyond what it had before: its own (anonymous)
+pages and pages that are mapped to the file, which the system may take back at any time, are told apart; the peaks are
+of samples every two milliseconds, and the sum is of one sample, too. The same tensors in a `.ckpt` file are unpacked by
+a process of its own, which counts with this one.
 """
 
 from __future__ import annotations
 
+import gc
 import json
 import mmap
 import os
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
+import psutil
 import torch
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
@@ -36,13 +45,14 @@ from bench.adapters import SDXL as SDXL_UNET
 from engine.diffusion.denoiser import denoiser_of
 from engine.memory.handle import ModelHandle
 from engine.models.adapters.applying import ChangedWeights
-from engine.models.checkpoint import load_checkpoint, no_embeddings
+from engine.models.checkpoint import Checkpoint, load_checkpoint, no_embeddings
 from engine.models.nets.autoencoder import Autoencoder, AutoencoderConfig
 from engine.models.nets.unet import UNet, UNetConfig
 from engine.models.saving import Named, encoder_weights, header_of, unet_weights, vae_weights
 from engine.models.text.encoder import TextEncoder
 from engine.models.text.tokenizer import ClipTokenizer
 from engine.models.text.tower import CLIP_L, SDXL_G, SDXL_L, Recipe
+from engine.models.weights import open_weights
 
 ROOT = Path(__file__).resolve().parents[1]
 CPU = torch.device("cpu")
@@ -51,7 +61,10 @@ READ = 2**23  # bytes at a time
 SPARE = 2 * 2**30  # bytes that stay free on the disk
 TIME_LIMIT, MEMORY_LIMIT = 1.2, 1.1  # of reading the bytes once through a mapping, and of their number
 SIDE = 8  # latent cells
+ROUNDS = 4  # of which the first one counts apart
 TIMED = ("read", "mapped read", "load", "prompt + step", "again")
+MAPPED = TIMED.index("mapped read")
+MEMORY = "memory"  # a state of the file, in which nothing else is measured
 
 Times: TypeAlias = tuple[float, float]
 """Seconds of the clock, and of the processor."""
@@ -64,31 +77,49 @@ def measure() -> Iterator[str]:
     yield f"loading: half precision, CPU, {torch.get_num_threads()} threads; seconds of the clock (of the processor)"
     yield f"limits: time x {TIME_LIMIT:g} of reading the file once by a mapping, memory x {MEMORY_LIMIT:g} of the file"
     yield f"{'':12}{'GB':>5}" + "".join(f"{title:>16}" for title in (*TIMED, "loading"))
-    yield f"{'':17}" + "".join(f"{title:>16}" for title in ("x mapped", "own GB", "of the file GB", "x file"))
+    titles = ("x mapped", "the first time", "own GB", "of the file GB", "x file")
+    yield f"{'':17}" + "".join(f"{title:>16}" for title in titles)
     for name, make in (("SD1.5", _sd1), ("SDXL", _sdxl)):
         with tempfile.TemporaryDirectory(prefix="easel-loading-") as folder:
             path = Path(folder) / f"{name}.safetensors"
             named = list(make())
             size = sum(part.nbytes for part in named)
-            if shutil.disk_usage(folder).free < size + SPARE:
+            if shutil.disk_usage(folder).free < 3 * size + SPARE:  # the file, as a pickle, and that unpacked
                 yield f"{name:8}left out: {size / 1e9:.1f} GB do not fit on the disk of {folder}"
                 continue
             _write(path, named)
             for state in ("cold", "warm"):
                 yield from _rows(f"{name}, {state}", size, _measured(path, state))
+            pickle = path.with_suffix(".ckpt")
+            torch.save(dict(open_weights(path)), pickle)
+            yield f"{f'{name}, .ckpt':49}" + _memory(size, _measured(pickle, MEMORY))
 
 
 def _rows(name: str, size: int, found: dict[str, Any]) -> Iterator[str]:
-    clock, processor = ([found[part][place] for part in TIMED] for place in (0, 1))
-    rest = [load + first - again for *_, load, first, again in (clock, processor)]
-    pairs = zip((*clock, rest[0]), (*processor, rest[1]), strict=True)
-    yield f"{name:12}{size / 1e9:5.1f}" + "".join(f"{f'{one:.2f} ({other:.2f})':>16}" for one, other in pairs)
-    mapped = TIMED.index("mapped read")
-    cells = (
-        f"{rest[0] / clock[mapped]:.2f} ({rest[1] / processor[mapped]:.2f})",
-        *(f"{found[part] / scale:.2f}" for part, scale in (("own", 1e9), ("of the file", 1e9), ("both", size))),
-    )
-    yield f"{'':17}" + "".join(f"{cell:>16}" for cell in cells)
+    rounds = [[*times, _loading(times)] for times in found["rounds"]]
+    yield f"{name:12}{size / 1e9:5.1f}" + "".join(f"{_median(times):>16}" for times in zip(*rounds[1:], strict=True))
+    ratios = [_ratio(times[-1], times[MAPPED]) for times in rounds]
+    yield f"{'':17}{_median(ratios[1:]):>16}{_median(ratios[:1]):>16}" + _memory(size, found)
+
+
+def _memory(size: int, found: dict[str, Any]) -> str:
+    parts = (("own", 1e9), ("of the file", 1e9), ("both", size))
+    return "".join(f"{f'{found[part] / scale:.2f}':>16}" for part, scale in parts)
+
+
+def _loading(times: list[Times]) -> Times:
+    """What is left of loading and the first step when the second one is taken off."""
+    (load, load_cpu), (first, first_cpu), (again, again_cpu) = times[-3:]
+    return load + first - again, load_cpu + first_cpu - again_cpu
+
+
+def _ratio(times: Times, others: Times) -> Times:
+    return times[0] / others[0], times[1] / others[1]
+
+
+def _median(times: Sequence[Times]) -> str:
+    clock, processor = (statistics.median(column) for column in zip(*times, strict=True))
+    return f"{clock:.2f} ({processor:.2f})"
 
 
 def _measured(path: Path, state: str) -> dict[str, Any]:
@@ -103,26 +134,43 @@ def _child(path: Path, state: str) -> dict[str, Any]:
     ClipTokenizer.load().encode("a")
     _small_step()
     prepare = _drop if state == "cold" else _read
+    if state == MEMORY:  # what opens pickles is there for good after the first one
+        with tempfile.TemporaryDirectory() as folder:
+            torch.save({"a": torch.zeros(1)}, Path(folder) / "a.ckpt")
+            open_weights(Path(folder) / "a.ckpt")
+    rounds = [_round(path, prepare) for _ in range(ROUNDS if state != MEMORY else 0)]
+    gc.collect()
+    prepare(path)
+    with _Memory() as memory:
+        _step_of(load_checkpoint(path, CPU))()
+    return {"rounds": rounds} | memory.peaks()
+
+
+def _round(path: Path, prepare: Callable[[Path], None]) -> tuple[Times, ...]:
+    """The times of `TIMED`; what the round before has loaded is gone."""
+    gc.collect()
     prepare(path)
     read = _seconds(lambda: _read(path))
     prepare(path)
     mapped = _seconds(lambda: _read_mapped(path))
     prepare(path)
-    with _Memory() as memory:
-        checkpoint, load = _timed(lambda: load_checkpoint(path, CPU))
-        assert checkpoint.text_encoder is not None
-        clip, model = checkpoint.text_encoder, denoiser_of(checkpoint)
+    step, load = _timed(lambda: _step_of(load_checkpoint(path, CPU)))
+    return read, mapped, load, _seconds(step), _seconds(step)
 
-        def step() -> None:
-            tokens = clip.encode("a horse on the moon").prompts[0]
-            x = torch.zeros(1, 4, SIDE, SIDE)
-            prompt = tokens if model.extras.vector != "none" else None
-            vector = None if prompt is None else model.extras.vector_for(prompt, x, 8, negative=False)
-            model.denoise(x, 1.0, tokens.tokens, vector)
 
-        first = _seconds(step)
-    again = min(_seconds(step) for _ in range(2))
-    return dict(zip(TIMED, (read, mapped, load, first, again), strict=True)) | memory.peaks()
+def _step_of(checkpoint: Checkpoint) -> Callable[[], None]:
+    """Encodes a prompt and takes a step."""
+    assert checkpoint.text_encoder is not None
+    clip, model = checkpoint.text_encoder, denoiser_of(checkpoint)
+
+    def step() -> None:
+        tokens = clip.encode("a horse on the moon").prompts[0]
+        x = torch.zeros(1, 4, SIDE, SIDE)
+        prompt = tokens if model.extras.vector != "none" else None
+        vector = None if prompt is None else model.extras.vector_for(prompt, x, 8, negative=False)
+        model.denoise(x, 1.0, tokens.tokens, vector)
+
+    return step
 
 
 def _small_step() -> None:
@@ -159,7 +207,7 @@ def _drop(path: Path) -> None:
 
 
 class _Memory:
-    """Samples the pages of this process while it is entered."""
+    """Samples the pages of this process, and of those that it started, while it is entered."""
 
     def __enter__(self) -> _Memory:
         self._done = threading.Event()
@@ -183,10 +231,15 @@ class _Memory:
 
 
 def _pages() -> tuple[int, int]:
-    """Bytes of anonymous pages and of pages of files that this process has in memory (Linux)."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    values = dict(line.split(":", 1) for line in lines)
-    return tuple(int(values[name].split()[0]) * 1024 for name in ("RssAnon", "RssFile"))  # type: ignore[return-value]
+    """Bytes of anonymous pages and of pages of files that this process and its children have in memory (Linux)."""
+    own = files = 0
+    for process in (psutil.Process(), *psutil.Process().children(recursive=True)):
+        with suppress(OSError, KeyError):  # one that ended meanwhile
+            lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
+            values = dict(line.split(":", 1) for line in lines)
+            own += int(values["RssAnon"].split()[0]) * 1024
+            files += int(values["RssFile"].split()[0]) * 1024
+    return own, files
 
 
 def _timed(work: Callable[[], Result]) -> tuple[Result, Times]:

@@ -123,6 +123,24 @@ def set_area_percentage(
     return _with(conditioning, area=Area(height, width, y, x, "fractions"), strength=strength)
 
 
+@node("ConditioningSetAreaPercentageVideo", category="conditioning")
+def set_area_percentage_video(
+    conditioning: Conditioning,
+    width: Fraction = 1.0,
+    height: Fraction = 1.0,
+    temporal: Fraction = 1.0,
+    x: Fraction = 0.0,
+    y: Fraction = 0.0,
+    z: Fraction = 0.0,
+    strength: Strength = 1.0,
+) -> Conditioning:
+    """Count only in an area and in the frames from `z` on, as many as `temporal` says; all in fractions of the video.
+
+    The pictures of a batch are its frames.
+    """
+    return _with(conditioning, area=Area(height, width, y, x, "fractions", z, temporal), strength=strength)
+
+
 @node("ConditioningSetAreaStrength", category="conditioning", display_name="ConditioningSetAreaStrength")
 def set_area_strength(conditioning: Conditioning, strength: Strength = 1.0) -> Conditioning:
     """Count with this weight where several prompts meet."""

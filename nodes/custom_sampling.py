@@ -13,9 +13,9 @@ from engine.diffusion.guidance import ClassifierFreeGuidance, DualGuidance, Guid
 from engine.diffusion.samplers import SAMPLERS, SamplerSpec
 from engine.diffusion.sampling import MOST_STEPS, checked_sigmas
 from engine.foundation.bounds import within
-from engine.node import Cfg, Choice, Fraction, Range, Sampling, Seed, Steps, node
+from engine.node import PLAIN, Cfg, Choice, Fraction, NodeContext, Range, Sampling, Seed, Steps, node
 from engine.tensors.values import Conditioning, Latent, Sigmas
-from nodes.sampling import SamplerName, ScheduleName
+from nodes.sampling import SamplerName, ScheduleName, warn_of_unused
 
 SCHEDULES = "sampling/custom_sampling/schedulers"
 SIGMAS = "sampling/custom_sampling/sigmas"
@@ -169,14 +169,18 @@ def no_noise() -> Noise:
 
 
 @node("BasicGuider", category=GUIDERS)
-def basic_guider(model: Denoiser, conditioning: Conditioning) -> Guider:
+def basic_guider(model: Denoiser, conditioning: Conditioning, ctx: NodeContext = PLAIN) -> Guider:
     """One conditioning, no negative."""
+    warn_of_unused(model, (conditioning,), ctx)
     return ClassifierFreeGuidance(model, conditioning, conditioning, 1.0)
 
 
 @node("CFGGuider", category=GUIDERS)
-def cfg_guider(model: Denoiser, positive: Conditioning, negative: Conditioning, cfg: Cfg = 8.0) -> Guider:
+def cfg_guider(
+    model: Denoiser, positive: Conditioning, negative: Conditioning, cfg: Cfg = 8.0, ctx: NodeContext = PLAIN
+) -> Guider:
     """Classifier-free guidance."""
+    warn_of_unused(model, (positive, negative), ctx)
     return ClassifierFreeGuidance(model, positive, negative, cfg)
 
 
@@ -190,8 +194,10 @@ def dual_cfg_guider(
     cfg_cond2_negative: Cfg = 8.0,
     *,
     style: Annotated[str, Choice("regular", "nested")],
+    ctx: NodeContext = PLAIN,
 ) -> Guider:
     """Two prompts, each with a scale: from the negative to the second, and from there to the first."""
+    warn_of_unused(model, (cond1, cond2, negative), ctx)
     return DualGuidance(model, cond1, cond2, negative, cfg_conds, cfg_cond2_negative, nested=style == "nested")
 
 
@@ -207,8 +213,10 @@ def sampler_custom(
     sampler: SamplerSpec,
     sigmas: Sigmas,
     latent_image: Latent,
+    ctx: NodeContext = PLAIN,
 ) -> Sampling[tuple[Latent, Latent]]:
     """KSampler with a sampler and sigmas of your own; also gives the last denoised estimate."""
+    warn_of_unused(model, (positive, negative), ctx)
     guider = ClassifierFreeGuidance(model, positive, negative, cfg)
     values = checked_sigmas(sigmas)
     return (

@@ -35,7 +35,12 @@ def apply_box(
     """Put what a phrase says into a box, in pixels; up to 30 may follow each other."""
     phrase = clip.encode(text).prompts[0].pooled
     if phrase is None:
-        raise ControlError("this text encoder has no pooled state", where="GLIGENTextBoxApply, input clip")
+        raise ControlError(
+            "this text encoder has no pooled state",
+            where="GLIGENTextBoxApply, input clip",
+            expected="a CLIP text encoder",
+            hint="Connect that of the checkpoint.",
+        )
     box = Box(phrase, x, y, width, height)
     made: dict[Grounding | None, Grounding] = {}
 

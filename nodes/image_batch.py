@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import kornia.color
 import torch
 
 from engine.node import Grow, Range, Seed, node
@@ -77,7 +76,9 @@ def rebatch_images(images: list[Image], batch_size: Count = 1) -> list[Image]:
 @node("ImageRGBToYUV", category=CATEGORY, outputs=["Y", "U", "V"])
 def rgb_to_yuv(image: Image) -> tuple[Image, Image, Image]:
     """Brightness, and the differences of blue and red from it, each as a grey picture (ITU-R BT.601)."""
-    split = kornia.color.rgb_to_ycbcr(image[..., :3].movedim(-1, 1))
+    from kornia.color import rgb_to_ycbcr  # late: 0.4 s, and only these two nodes need it
+
+    split = rgb_to_ycbcr(image[..., :3].movedim(-1, 1))
     y, u, v = (Image(plane[..., None].repeat(1, 1, 1, 3)) for plane in split.unbind(1))
     return y, u, v
 
@@ -85,5 +86,7 @@ def rgb_to_yuv(image: Image) -> tuple[Image, Image, Image]:
 @node("ImageYUVToRGB", category=CATEGORY)
 def yuv_to_rgb(Y: Image, U: Image, V: Image) -> Image:  # noqa: N803  # the names that workflows know
     """A picture of its brightness and of the differences of blue and red from it, as Image RGB to YUV gives them."""
+    from kornia.color import ycbcr_to_rgb
+
     planes = torch.stack([plane.mean(dim=-1) for plane in (Y, U, V)], dim=1)
-    return Image(kornia.color.ycbcr_to_rgb(planes).clamp(0, 1).movedim(1, -1))
+    return Image(ycbcr_to_rgb(planes).clamp(0, 1).movedim(1, -1))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import kornia.filters
 from torch import Tensor
 
 from engine.node import Choice, Range, node
@@ -55,7 +54,9 @@ def morphology(
 
 def blurred(image: Tensor, radius: int, sigma: float) -> Tensor:
     """`image` `(B, H, W, C)` after a Gaussian of `sigma * radius` pixels, cut off at `radius`; edges are mirrored."""
+    from kornia.filters import gaussian_blur2d  # late: 0.4 s, and few graphs need it
+
     border = "reflect" if radius < min(image.shape[1:3]) else "replicate"
     size, deviation = (2 * radius + 1,) * 2, (sigma * radius,) * 2
-    result: Tensor = kornia.filters.gaussian_blur2d(image.movedim(-1, 1), size, deviation, border)
+    result: Tensor = gaussian_blur2d(image.movedim(-1, 1), size, deviation, border)
     return result.movedim(1, -1)

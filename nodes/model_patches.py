@@ -7,6 +7,8 @@ from typing import Annotated
 from engine.diffusion.attention_rules import PerturbedAttention, SelfAttention
 from engine.diffusion.denoiser import Denoiser
 from engine.foundation.bounds import within
+from engine.models.adapters.adapter import Adapter
+from engine.models.adapters.changes import Itself
 from engine.models.nets.unet_patches import FreeU, Merged, Multiplied, Shrunk, Tiled
 from engine.models.text.encoder import TextEncoder
 from engine.models.text.tower import AttentionFactors
@@ -14,6 +16,7 @@ from engine.node import Choice, Fraction, Range, node
 
 UNET_PATCHES = "model_patches/unet"
 EXPERIMENTS = "_for_testing/attention_experiments"
+TIME_LAYERS = ".time_stack."
 METHODS = ("bicubic", "nearest-exact", "bilinear", "area", "bislerp")
 
 Factor = Annotated[float, Range(0.0, 10.0, step=0.01)]
@@ -86,6 +89,30 @@ def unet_cross_attention_multiply(
 ) -> Denoiser:
     """Multiply the parts of all attention to the prompt."""
     return model.with_patches(Multiplied("cross", q, k, v, out))
+
+
+@node("UNetTemporalAttentionMultiply", category=EXPERIMENTS)
+def unet_temporal_attention_multiply(
+    model: Denoiser,
+    self_structural: Factor = 1.0,
+    self_temporal: Factor = 1.0,
+    cross_structural: Factor = 1.0,
+    cross_temporal: Factor = 1.0,
+) -> Denoiser:
+    """Multiply what attention gives within frames (structural) and over them (temporal): of a video model."""
+    factors = {
+        ("self_structural", "attn1", False): self_structural,
+        ("self_temporal", "attn1", True): self_temporal,
+        ("cross_structural", "attn2", False): cross_structural,
+        ("cross_temporal", "attn2", True): cross_temporal,
+    }
+    names = model.net.weights()
+    for (what, layer, over_time), factor in factors.items():
+        within(what, factor, 0.0, 10.0)
+        ends = tuple(f".{layer}.to_out.0.{leaf}" for leaf in ("weight", "bias"))
+        chosen = (name for name in names if name.endswith(ends) and (TIME_LAYERS in name) == over_time)
+        model = model.with_adapter(Adapter(what, {name: (Itself(),) for name in chosen}), factor - 1)
+    return model
 
 
 @node("CLIPAttentionMultiply", category=EXPERIMENTS)

@@ -21,6 +21,7 @@ from engine.models.control.ip_adapter import (
 from engine.models.control.style import StyleModel, TokenBias, load_style_model
 from engine.models.nets.unet import UNet, UNetConfig
 from engine.models.vision.tower import ImageEncoder, ImageStates
+from engine.models.widths import family_of_tokens
 from engine.node import PLAIN, Choice, Files, Fraction, NodeContext, Range, node
 from engine.tensors.values import Conditioning, Image, Mask, Prompt
 
@@ -53,8 +54,9 @@ def apply_style(
             raise ControlError(
                 "this style model is for another base model",
                 where=f"{style_model.name}, input style_model",
-                expected=f"one for tokens of width {prompt.tokens.shape[-1]}",
-                got=f"{tokens.shape[-1]}",
+                expected=f"one for {family_of_tokens(prompt.tokens.shape[-1])}",
+                got=f"one for {family_of_tokens(tokens.shape[-1])}",
+                hint="Load a style model made for the checkpoint, or a checkpoint of its family.",
             )
         both = torch.cat([prompt.tokens, tokens.expand(len(prompt.tokens), -1, -1)], dim=1)
         if strength_type == "multiply" or strength == 1.0:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import kornia.filters
 import torch
 from torch import Tensor
 
@@ -23,6 +22,8 @@ Level = Annotated[int, Range(0, 255)]
 @node("Canny", category=CATEGORY)
 def canny(image: Image, low_threshold: Threshold = 0.4, high_threshold: Threshold = 0.8) -> Image:
     """Thin edges (Canny 1986): those above the high threshold, and what is joined to them above the low one."""
+    import kornia.filters  # late: 0.4 s, and few graphs need it
+
     if low_threshold > high_threshold:
         raise ImageError(
             "the thresholds are the wrong way round",

@@ -1,6 +1,7 @@
 """`python -m training train` makes the demo model from nothing, `python -m training evaluate` measures it.
 
-`python -m training lora` and its like train an adapter of it, and measure that.
+`python -m training lora` and its like train an adapter of it, and measure that; `python -m training cascade` trains and
+measures a cascade of pixel nets.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from engine.tensors.statistics import written
 from training import (
     adapters,
     autoencoder,
+    cascade,
     control,
     denoiser,
     evaluate,
@@ -35,6 +37,7 @@ HERE = Path(__file__).resolve().parent
 MODELS = HERE.parent / "models"
 MODEL = MODELS / "checkpoints" / "easel-demo.safetensors"
 TOWER = MODELS / "clip_vision" / "easel-demo-tower.safetensors"
+STAGES = [MODELS / "diffusion_models" / f"{stage.name}.safetensors" for stage in cascade.STAGES]
 STATISTICS = MODELS / "statistics" / "easel-demo-scenes.npz"
 
 
@@ -110,6 +113,13 @@ def main() -> int:
         command.add_argument("--model", type=Path, default=MODEL)
     for command in (measure, *adapting):
         command.add_argument("--count", type=int, default=200, help="how many pictures to draw")
+    stages = commands.add_parser("cascade", help="train the stages of a cascade that reads the demo's text encoder")
+    stages.add_argument("--folder", type=Path, default=HERE / "runs", help="where states are kept")
+    stages.add_argument("--stage", type=int, choices=range(1, 4), help="train this one alone")
+    stages.add_argument("--measure", action="store_true", help="measure the files that are there, and train nothing")
+    stages.add_argument("--sheet", type=Path, default=HERE / "cascade-sheet.png")
+    stages.add_argument("--model", type=Path, default=MODEL)
+    stages.add_argument("--count", type=int, default=200, help="how many pictures to draw")
     tower = commands.add_parser("tower", help="train an image tower beside the text encoder, to score pictures with")
     tower.add_argument("--folder", type=Path, default=HERE / "runs", help="where states are kept")
     tower.add_argument("--minutes", type=float, default=image_tower.HOW.minutes)
@@ -120,6 +130,8 @@ def main() -> int:
         _train(options)
     elif options.command == "tower":
         _tower(options)
+    elif options.command == "cascade":
+        _cascade(options)
     elif options.command == "evaluate":
         _report(evaluate.draw(options.model, options.count), options.sheet)
     else:
@@ -133,6 +145,17 @@ def _train(options: argparse.Namespace) -> None:
     encoder = text_encoder.train(options.folder, options.text_minutes)
     unet = denoiser.train(options.folder, options.denoiser_minutes, pictures, encoder)
     export(unet, pictures, encoder, options.model)
+
+
+def _cascade(options: argparse.Namespace) -> None:
+    torch.set_num_threads(1)
+    if not options.measure:
+        base = load_base(options.model)
+        for number, (stage, file) in enumerate(zip(cascade.STAGES, STAGES, strict=True), start=1):
+            if options.stage in (None, number):
+                cascade.export(cascade.train(base, stage, options.folder), stage, file)
+    if all(file.exists() for file in STAGES):
+        _report(cascade.draw(options.model, STAGES, options.count), options.sheet)
 
 
 def _tower(options: argparse.Namespace) -> None:

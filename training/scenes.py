@@ -1,7 +1,7 @@
 """Procedural scenes with captions: what the demo model is trained on.
 
-A scene is one or two flat shapes on a flat background, 64 x 64 pixels. Everything random is drawn from the generator
-that is passed in, so that a seed gives the same scenes everywhere.
+A scene is one or two flat shapes on a flat background, 64 x 64 pixels unless another side is asked for. Everything
+random is drawn from the generator that is passed in, so that a seed gives the same scenes everywhere.
 """
 
 from __future__ import annotations
@@ -193,29 +193,29 @@ def caption(scene: Scene, rng: Generator | None = None) -> str:
     return text
 
 
-def render(scene: Scene, samples: int = 4) -> Pixels:
-    """The picture `(SIZE, SIZE, 3)` in 0..1, with `samples` x `samples` points a pixel against jagged edges."""
-    picture = np.empty((SIZE, SIZE, 3), dtype=np.float32)
+def render(scene: Scene, side: int = SIZE, samples: int = 4) -> Pixels:
+    """The picture `(side, side, 3)` in 0..1, with `samples` x `samples` points a pixel against jagged edges."""
+    picture = np.empty((side, side, 3), dtype=np.float32)
     picture[:] = _rgb(scene.background)
     for thing in scene.things:
-        box, cover = coverage(thing, samples)
+        box, cover = coverage(thing, side, samples)
         patch = picture[box]
         patch += cover[..., None] * (_rgb(thing.colour) - patch)
     return picture
 
 
-def coverage(thing: Thing, samples: int = 4) -> tuple[tuple[slice, slice], Pixels]:
-    """How much of each pixel a thing covers (0..1), and the box of the picture that this is about."""
-    return _coverage(thing.shape, thing.size, thing.x, thing.y, samples)
+def coverage(thing: Thing, side: int = SIZE, samples: int = 4) -> tuple[tuple[slice, slice], Pixels]:
+    """How much of each pixel a thing covers (0..1), and the box of the picture `side` wide that this is about."""
+    return _coverage(thing.shape, thing.size, thing.x, thing.y, side, samples)
 
 
 @lru_cache(4096)
-def _coverage(shape: str, size: str, x: float, y: float, samples: int) -> tuple[tuple[slice, slice], Pixels]:
-    radius = RADII[size]
-    cx, cy = x * SIZE, y * SIZE
+def _coverage(shape: str, size: str, x: float, y: float, side: int, samples: int) -> tuple[tuple[slice, slice], Pixels]:
+    radius = RADII[size] * side / SIZE
+    cx, cy = x * side, y * side
     reach = radius * 1.25 + 1
-    x0, x1 = max(0, int(cx - reach)), min(SIZE, int(cx + reach) + 2)
-    y0, y1 = max(0, int(cy - reach)), min(SIZE, int(cy + reach) + 2)
+    x0, x1 = max(0, int(cx - reach)), min(side, int(cx + reach) + 2)
+    y0, y1 = max(0, int(cy - reach)), min(side, int(cy + reach) + 2)
     offsets = _offsets(samples)
     xs = ((np.arange(x0, x1)[:, None] + offsets).ravel() - cx) / radius
     ys = ((np.arange(y0, y1)[:, None] + offsets).ravel() - cy) / radius

@@ -15,6 +15,7 @@ from engine.foundation.settings import DEFAULT_RAM_RESERVE, Settings
 from engine.memory.device import SIMULATED, SIMULATED_BYTES, Device, open_device
 from engine.memory.handle import tenants_in
 from engine.memory.host import Host
+from engine.memory.ledger import Use
 from engine.memory.precision import PRECISIONS, USUAL, Precisions, asked_for
 from engine.memory.room import Room
 from engine.node.context import Place
@@ -48,7 +49,9 @@ class Surroundings:
         if self.room is not None:
             figures |= {f"ledger_{use}": nbytes for use, nbytes in self.room.ledger.figures().items()}
             figures["out_of_memory"] = self.room.out_of_memory
-            figures["host_pinned"] = 0 if self.room.pinned is None else self.room.pinned.ledger.used
+            pinned = {} if self.room.pinned is None else self.room.pinned.ledger.figures()
+            figures["host_pinned"] = sum(pinned.get(use, 0) for use in Use)
+            figures["host_staging"] = pinned.get(Use.STAGING, 0)
         return figures
 
     @contextmanager

@@ -35,7 +35,7 @@ from engine.models.checkpoint import Checkpoint, Prediction
 from engine.models.latent_rgb import fitted_map
 from engine.models.nets.denoising import DenoisingNet, pictures_a_row, row_bytes
 from engine.models.nets.dit import DiT
-from engine.models.nets.patches import Patch
+from engine.models.nets.patches import Call, Patch
 from engine.models.nets.pixart import PixArt
 from engine.models.nets.unet import UNet
 from engine.models.nets.uvit import UViT
@@ -47,6 +47,7 @@ __all__ = ["Answer", "Denoiser", "LatentFormat", "denoiser_of"]
 EDM_SIGMAS = (0.002, 80.0)  # of Playground v2.5's published scheduler, and of Karras et al. 2022
 PREDICTIONS: Mapping[Prediction, Parameterisation] = {"epsilon": EPSILON, "v": VELOCITY, "edm": Preconditioned()}
 DIT_GUIDED = 3  # of the four channels of its latents
+STEPS = 20  # of a usual sampling
 DEFAULT_SCALE = 8.0  # what a net that embeds the guidance scale is told where nobody sets one
 
 
@@ -206,7 +207,16 @@ class Denoiser:
             tuple(tensor[:1] for tensor in inputs),
             len(inputs[0]),
             row_bytes=kept,
+            repeats=STEPS,
+            asks=lambda: self._asked(inputs),
         )
+
+    def _asked(self, inputs: Sequence[Tensor]) -> list[int]:
+        """The least bytes of each net that patches ask during a call."""
+        x, times, tokens, *vector = inputs
+        with self.net.look() as net:
+            call = Call.of(net, x, times, tokens, vector[0] if vector else None, 0.0, None)
+        return [patch.least(call) for patch in self.patches]
 
 
 def denoiser_of(checkpoint: Checkpoint) -> Denoiser:

@@ -120,6 +120,22 @@ class NetExtras:
             case _:
                 return None
 
+    def unused(self, prompt: Prompt) -> list[str]:
+        """What a prompt holds that this net does not look at, in words, each with the models that do.
+
+        The picture of an inpainting model is none of it: any model may be asked to repaint a part.
+        """
+        extras, found = prompt.extras, []
+        if extras.seen and self.vector != "picture":
+            found.append("pictures to vary (for Stable unCLIP)")
+        if extras.motion is not None and self.vector != "motion":
+            found.append("a motion (for Stable Video Diffusion)")
+        elif extras.picture is not None and extras.repaint is None and self.channels == "none":
+            found.append("a picture beside the latent (for InstructPix2Pix, depth models and the x4 upscaler)")
+        if extras.label is not None and self.vector != "class":
+            found.append("a class (for DiT and U-ViT)")
+        return found
+
     def _of_numbers(self, prompt: Prompt, numbers: list[float]) -> Tensor:
         width = self.width - len(numbers) * SIZE_CHANNELS
         pooled = torch.zeros(1, width) if prompt.pooled is None else prompt.pooled
@@ -129,7 +145,7 @@ class NetExtras:
                 where="inputs positive and negative",
                 expected=f"a pooled state of width {width}",
                 got=f"{pooled.shape[-1]}",
-                hint="Encode it with the text encoder of the checkpoint.",
+                hint="Encode it with the text encoder that this model was trained with.",
             )
         waves = timestep_embedding(torch.tensor(numbers, dtype=torch.float32), SIZE_CHANNELS).reshape(1, -1)
         return torch.cat([pooled.float(), waves.expand(len(pooled), -1)], dim=1)
@@ -221,7 +237,7 @@ def check_inputs(config: NetConfig, tokens: Tensor, entering: Tensor, encoder: s
             where="inputs positive and negative",
             expected=f"tokens of width {config.context_channels}",
             got=f"{tokens.shape[-1]}",
-            hint=f"Encode it with the {encoder} encoder of the checkpoint.",
+            hint=f"Encode it with the {encoder} encoder that this model was trained with.",
         )
     if entering.shape[1] != config.in_channels:
         raise MissingExtraError(

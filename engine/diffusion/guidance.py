@@ -223,7 +223,7 @@ def answers(
     if negative is None:
         negative = max(1, len(sides) - 1)
     sides = _shared(sides, negative)
-    place = (x.shape[-2], x.shape[-1], denoiser.latents.downscale)
+    place = (len(x), x.shape[-2], x.shape[-1], denoiser.latents.downscale)
 
     def begun(share: float) -> bool:
         return sigma <= denoiser.levels.sigma_at(share)

@@ -35,14 +35,14 @@ class Region:
         return x[..., self.rows, self.columns]
 
 
-def region(prompt: Prompt, height: int, width: int, downscale: int) -> Region:
-    """Where `prompt` counts on a canvas of `height` x `width` cells of `downscale` pixels."""
-    own = _own_region(prompt, height, width, downscale)
+def region(prompt: Prompt, frames: int, height: int, width: int, downscale: int) -> Region:
+    """Where `prompt` counts on a canvas of `height` x `width` cells of `downscale` pixels, in a batch of `frames`."""
+    own = _in_frames(_own_region(prompt, height, width, downscale), prompt.area, frames)
     if not prompt.yields_to:
         return own
     left = torch.ones(1, 1, height, width)
     for other in prompt.yields_to:
-        left = left - _cover(region(other, height, width, downscale), height, width)
+        left = left - _cover(region(other, frames, height, width, downscale), height, width)
     weight = own.cut(left.clamp(min=0))
     return Region(own.rows, own.columns, weight if own.weight is None else weight * own.weight)
 
@@ -69,6 +69,22 @@ def _own_region(prompt: Prompt, height: int, width: int, downscale: int) -> Regi
         return Region(rows, columns, weight)
     fade = _fade(rows, height)[:, None] * _fade(columns, width)[None]
     return Region(rows, columns, fade[None, None] * prompt.strength)
+
+
+def _in_frames(where: Region, area: Area | None, frames: int) -> Region:
+    """A region with weights for every frame, if its area is about some of them only. Raises `AreaError` if of none."""
+    if area is None or where.weight is None or (area.z, area.length) == (0.0, 1.0):
+        return where
+    start, size = int(area.z * frames), max(1, round(area.length * frames))
+    if start >= frames:
+        raise AreaError(
+            "a prompt is for frames behind the last", where="input z of its area", got=f"{area.z:g}", expected="below 1"
+        )
+    span = slice(start, min(start + size, frames))
+    over = torch.zeros(frames)
+    over[span] = _fade(span, frames)
+    rows = where.weight[torch.arange(frames) % len(where.weight)]
+    return Region(where.rows, where.columns, rows * over.view(-1, 1, 1, 1))
 
 
 def _resized(mask: Tensor, height: int, width: int) -> Tensor:

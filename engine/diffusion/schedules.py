@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import TypeAlias
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from engine.diffusion.parameterisation import NoiseLevels
 from engine.foundation.bounds import within
@@ -123,7 +123,7 @@ def beta(levels: NoiseLevels, steps: int, alpha: float = BETA_SHAPE, beta: float
     within("alpha", alpha, LEAST_SHAPE)
     within("beta", beta, LEAST_SHAPE)
     quantiles = 1 - np.linspace(0, 1, steps, endpoint=False)
-    timesteps = np.rint(stats.beta.ppf(quantiles, alpha, beta) * (len(levels.sigmas) - 1)).astype(int)
+    timesteps = np.rint(special.betaincinv(alpha, beta, quantiles) * (len(levels.sigmas) - 1)).astype(int)
     return [*(levels.sigmas[t] for t in dict.fromkeys(timesteps.tolist())), 0.0]
 
 

@@ -20,7 +20,7 @@ from typing import Any, Literal, TypeAlias
 from engine.jobs import frames
 from engine.jobs.events import ENDS, Event, Lost, Preview, Stopped, from_json
 from engine.jobs.executor import WorkerInfo
-from engine.jobs.job import Attempt
+from engine.jobs.job import Attempt, Job
 
 _log = logging.getLogger(__name__)
 _worker_log = logging.getLogger("easel.worker")
@@ -116,6 +116,15 @@ class Child:
         """Send a frame; one that cannot be delivered is forgotten, since the process is about to be replaced."""
         if self._process is not None and self._process.stdin is not None and not self._process.stdin.is_closing():
             self._process.stdin.write(frames.pack(head, body))
+
+    def foresee(self, waiting: Sequence[Job]) -> None:
+        """Tell the worker which jobs wait, beside what it does."""
+        prompts = [job.prompt.encode() for job in waiting]
+        jobs = [
+            {"id": job.id, "length": len(prompt), "targets": job.targets}
+            for job, prompt in zip(waiting, prompts, strict=True)
+        ]
+        self.send({"do": "foresee", "jobs": jobs}, b"".join(prompts))
 
     async def check(self, number: int, prompt: str, targets: Sequence[str]) -> list[dict[str, Any]]:
         """Ask the validators of the prompt's nodes."""

@@ -11,7 +11,7 @@ from typing import Any
 from engine.jobs.child import Child, Launch, Limits
 from engine.jobs.events import ENDS, Event, Lost
 from engine.jobs.executor import HARD_AFTER, WorkerInfo
-from engine.jobs.job import Attempt
+from engine.jobs.job import Attempt, Job
 
 CHECK_SECONDS = 3.0
 STOP_SECONDS = 5.0
@@ -75,6 +75,11 @@ class ChildExecutor:
         """Let the workers drop models, or everything they keep."""
         for child in self._children.values():
             child.send({"do": "free", "models": models, "cache": cache})
+
+    async def foresee(self, waiting: Sequence[Job]) -> None:
+        """Tell the workers which jobs wait, the next one first."""
+        for child in self._children.values():
+            child.foresee(waiting)
 
     async def check(self, prompt: str, targets: Sequence[str]) -> list[dict[str, Any]] | None:
         """What the validators of the prompt's nodes object to; None if no worker answers soon."""

@@ -23,6 +23,7 @@ from engine.jobs.store import JobStore
 
 T = TypeVar("T")
 STORE_RETRY_SECONDS = 1.0
+AHEAD = 4  # jobs: what is used later than these need not stay for them
 _ATTEMPT_BITS = 24
 UNWRITABLE = Ending("failed", {}, [], {"type": "unwritable", "message": "the result cannot be written down"})
 _log = logging.getLogger(__name__)
@@ -90,6 +91,7 @@ class Dispatcher:
         self._runs: dict[str, Run] = {}
         self._serving: dict[str, asyncio.Task[None]] = {}
         self._wake = asyncio.Event()
+        self._queue_changed = asyncio.Event()
         self._draining = False
         self._remaining = 0
         self._tasks: list[asyncio.Task[None]] = []
@@ -110,7 +112,7 @@ class Dispatcher:
         for job_id in recovered:
             _log.warning("the job was running when the server ended; it will run again", extra={"job": job_id})
         await self._announce_queue()
-        self._tasks = [asyncio.create_task(self._dispatch()), asyncio.create_task(self._relay())]
+        self._tasks = [asyncio.create_task(work()) for work in (self._dispatch, self._relay, self._look_ahead)]
 
     async def submit(self, new: NewJob) -> Job:
         """Queue a job; when this returns it is on disk. Raises what `JobStore.enqueue` does, or `ShuttingDownError`."""
@@ -190,6 +192,15 @@ class Dispatcher:
             await self._executor.changed()
             self._wake.set()
 
+    async def _look_ahead(self) -> None:
+        """Whenever the queue changed while jobs run, tell the workers what comes next."""
+        while True:
+            await self._queue_changed.wait()
+            self._queue_changed.clear()
+            if self._runs:
+                with contextlib.suppress(StoreUnavailableError):
+                    await self._executor.foresee(await self._committer.do(lambda store: store.next(AHEAD)))
+
     async def _serve(self, worker: str) -> None:
         """Run jobs on a worker until none waits or the worker is gone."""
         again = False
@@ -267,6 +278,7 @@ class Dispatcher:
     def _tell(self, notice: Notice) -> None:
         if isinstance(notice, QueueChanged):
             self._remaining = notice.remaining
+            self._queue_changed.set()
         for listener in self.listeners:
             try:
                 listener(notice)

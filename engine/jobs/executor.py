@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from engine.jobs.events import Event
-from engine.jobs.job import Attempt
+from engine.jobs.job import Attempt, Job
 
 HARD_AFTER = 10.0
 """Seconds that a cancelled attempt has to stop by itself."""
@@ -62,6 +62,10 @@ class Executor(Protocol):
 
     async def free(self, *, models: bool, cache: bool) -> None:
         """Let the workers drop models, or everything they keep, before their next attempt."""
+        ...
+
+    async def foresee(self, waiting: Sequence[Job]) -> None:
+        """Tell the workers which jobs wait, the next one first: what they keep may depend on it."""
         ...
 
     async def check(self, prompt: str, targets: Sequence[str]) -> list[dict[str, Any]] | None:

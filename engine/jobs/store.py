@@ -265,6 +265,10 @@ class JobStore:
         """How many jobs wait."""
         return int(self.connection.execute("SELECT count(*) FROM jobs WHERE state = 'pending'").fetchone()[0])
 
+    def next(self, count: int) -> list[Job]:
+        """The jobs that wait, `count` at the most, in the order they will run."""
+        return self._select(f"WHERE state = 'pending' ORDER BY {_QUEUE_ORDER} LIMIT ?", (count,))
+
     def unfinished(self) -> int:
         """How many jobs wait or run."""
         sql = "SELECT count(*) FROM jobs WHERE state = 'running'"

@@ -21,10 +21,11 @@ _LAYERS = (nn.Linear, nn.modules.conv._ConvNd, nn.GroupNorm, nn.LayerNorm)
 
 
 class Casting:
-    """How the layers of one net come by their weights in `dtype`."""
+    """How the layers of one net, the largest of which has `largest` numbers, come by their weights in `dtype`."""
 
-    def __init__(self, dtype: torch.dtype, *, keep: bool) -> None:
+    def __init__(self, dtype: torch.dtype, largest: int, *, keep: bool) -> None:
         self.dtype = dtype
+        self._largest = largest
         self._keep = keep
         self._kept: dict[tuple[nn.Module, str], tuple[Tensor, Tensor]] = {}
         self._scratch = torch.empty(0, dtype=dtype)
@@ -54,10 +55,13 @@ class Casting:
         return found
 
     def _room(self, numbers: int, like: Tensor | None) -> Tensor:
-        """One piece of memory for all layers: new memory for each would take the system longer than the widening."""
+        """One piece of memory for all layers: new memory for each would take the system longer than the widening.
+
+        It is large enough for every layer from the first on, as new memory for each larger one would, too.
+        """
         device = self._scratch.device if like is None else like.device
         if self._scratch.numel() < numbers or self._scratch.dtype != self.dtype or self._scratch.device != device:
-            self._scratch = torch.empty(numbers, dtype=self.dtype, device=device)
+            self._scratch = torch.empty(max(numbers, self._largest), dtype=self.dtype, device=device)
         return self._scratch
 
     def _widened(self, layer: nn.Module, name: str, weight: Tensor) -> Tensor:
@@ -85,7 +89,8 @@ def compute_in(net: nn.Module, dtype: torch.dtype) -> None:
     weights = [weight for weight in net.parameters() if weight.is_floating_point()]
     if all(weight.dtype == dtype for weight in weights):
         return
-    casting = Casting(dtype, keep=dtype.itemsize * sum(weight.numel() for weight in weights) <= KEPT)
+    keep = dtype.itemsize * sum(weight.numel() for weight in weights) <= KEPT
+    casting = Casting(dtype, max(map(_numbers, net.modules())), keep=keep)
     net.casting = casting  # type: ignore[assignment]  # a module takes any attribute
     for module in net.modules():
         if isinstance(module, nn.Embedding):
@@ -96,6 +101,12 @@ def compute_in(net: nn.Module, dtype: torch.dtype) -> None:
             for tensor in (*module.parameters(recurse=False), *module.buffers(recurse=False)):
                 if tensor.is_floating_point():
                     tensor.data = tensor.data.to(dtype)
+
+
+def _numbers(module: nn.Module) -> int:
+    """How many weights a layer has; tables are never widened whole."""
+    own = module._parameters.values() if isinstance(module, _LAYERS) else ()
+    return sum(weight.numel() for weight in own if weight is not None)
 
 
 def keep_nothing(net: nn.Module) -> None:

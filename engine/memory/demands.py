@@ -50,6 +50,7 @@ class Demands:
             self._tiles(tenant, net, work, raw=raw),
             self._seconds(tenant, work, trace, arithmetic),
             once=work.once,
+            repeats=work.repeats,
             remaking=max((size.extra for size in remade.values()), default=0),
             shares=_shares(cut, trace),
         )

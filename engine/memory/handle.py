@@ -80,6 +80,11 @@ class ModelHandle(Generic[Net]):
         with self.lease() as net, nullcontext() if changes is None else changes.applied(net):
             return compute(net, ALL)
 
+    def least(self, work: Work) -> int:
+        """The bytes without which work on the net is not tried; 0 where memory is not planned."""
+        room = self._room()
+        return 0 if room is None else room.least(self._tenancy(room), self._net, work)
+
     def tenancy(self, room: Room) -> Tenant | None:
         """Its place in a room, if it has one."""
         return self._tenant if self._tenant is not None and self._tenant.ledger is room.ledger else None

@@ -13,6 +13,7 @@ from typing import Any
 
 import psutil
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensor
 
 from engine.memory.handle import ModelHandle
 
@@ -67,18 +68,21 @@ def handles_in(values: Iterable[object]) -> list[ModelHandle[Any]]:
 def held_by(net: nn.Module) -> Held:
     """What the weights of a net take of the machine's memory; those that are on a device take nothing."""
     there = [weight for weight in net.parameters() if weight.device.type == "cpu"]
-    regions = _file_regions()
-    mapped = sum(weight.nbytes for weight in there if _mapped(weight, regions))
+    regions = file_regions()
+    mapped = sum(weight.nbytes for weight in there if is_mapped(weight, regions))
     return Held(sum(weight.nbytes for weight in there) - mapped, mapped)
 
 
-def _mapped(weight: Tensor, regions: list[tuple[int, int]]) -> bool:
+def is_mapped(weight: Tensor, regions: list[tuple[int, int]]) -> bool:
+    """Whether a weight lies in one of the `regions` of files; those of a forecast lie nowhere."""
+    if isinstance(weight, FakeTensor):
+        return False
     address = weight.data_ptr()
     place = bisect_right(regions, (address, 2**64)) - 1
     return place >= 0 and address < regions[place][1]
 
 
-def _file_regions() -> list[tuple[int, int]]:
+def file_regions() -> list[tuple[int, int]]:
     """First address and the one behind the last of what is mapped from files, in order."""
     try:
         lines = MAPS.read_text("utf-8", "replace").splitlines()

@@ -37,7 +37,7 @@ class Demand:
     `tiles` are given, largest first, pictures may be cut. A net that computes `once` and is not needed again soon is
     loaded just as fast through a window. `smaller` are shares of the weights' bytes in types that the user allows.
     `remaking` bytes are needed while a weight is changed. `shares` are those of the groups in `seconds` (none: as in
-    the bytes).
+    the bytes). It is about to be asked for `repeats` times, over which the cost of having others go is spread.
     """
 
     name: str
@@ -51,6 +51,7 @@ class Demand:
     smaller: tuple[float, ...] = ()
     remaking: int = 0
     shares: tuple[float, ...] = ()
+    repeats: int = 1
 
     @property
     def weights(self) -> int:
@@ -132,6 +133,12 @@ def smallest(demand: Demand) -> int:
     )
 
 
+def with_activations(demand: Demand, factor: float) -> Demand:
+    """The same where activations take `factor` times as much."""
+    tiles = tuple(replace(tile, nbytes=int(tile.nbytes * factor)) for tile in demand.tiles)
+    return replace(demand, row_bytes=int(demand.row_bytes * factor), tiles=tiles)
+
+
 def free_share(demand: Demand, budget: Budget) -> float:
     """The share of the weights that has to be resident for streaming the rest to cost nothing: 1 - C * R / W."""
     if not budget.overlaps or not demand.weights:
@@ -146,7 +153,7 @@ def _modes(demand: Demand, budget: Budget, idle: Sequence[Idle]) -> Iterator[Mod
     for count in range(len(order) + 1):
         gone = order[:count]
         free = replace(budget, free=budget.free + sum(other.nbytes for other in gone))
-        names, cost = tuple(other.name for other in gone), sum(other.cost for other in gone)
+        names, cost = tuple(other.name for other in gone), sum(other.cost for other in gone) / demand.repeats
         for rows in sorted({-(-demand.rows // calls) for calls in range(1, demand.rows + 1)}, reverse=True):
             for cut in cuts:
                 mode = _whole(demand, rows, cut, free) or _streamed(demand, rows, cut, free)

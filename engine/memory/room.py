@@ -24,10 +24,11 @@ from engine.memory.casting import keep_nothing
 from engine.memory.changed import UNCHANGED, Changed, Changes
 from engine.memory.demands import Demands
 from engine.memory.device import Device, refusing
+from engine.memory.estimate import MARGIN
 from engine.memory.gradients import computing, wanted
 from engine.memory.groups import GROUP_BYTES, Layout
 from engine.memory.ledger import Ledger, NoRoomError, Use
-from engine.memory.plan import SLOTS, Budget, Demand, Idle, Mode, plan, smallest
+from engine.memory.plan import SLOTS, Budget, Demand, Idle, Mode, plan, smallest, with_activations
 from engine.memory.rates import Rates, measured
 from engine.memory.tenant import Placing, Tenant
 from engine.memory.transfer import Pinned
@@ -39,7 +40,8 @@ T = TypeVar("T")
 NEXT_USE = 0.5  # how likely idle weights are wanted again, where nobody knows
 KEEP = 1e6  # as if it were certain many times over: for people who want models to stay
 RUNGS = 4  # plans that are tried with ever higher estimates before the smallest mode, which is tried as often
-BEYOND = 1.1  # times what was not enough, where estimates were too low, is what people are told to try
+TWICE = 2.0  # times the estimate is what people are told of where a run took more than that
+LAST_RUNG = 2 * RUNGS - 1
 PLANS = 64  # that are remembered
 PINNED_SHARE = 0.5  # of the host's free memory that may be pinned
 
@@ -79,13 +81,14 @@ class Room:
         self._reserve = reserve
         self._policy = policy
         self._rates = rates
+        self._pinned_limit = pinned
         self._plans: dict[tuple[Demand, Budget, tuple[Idle, ...]], Mode] = {}
         self._tenants: WeakSet[Tenant] = WeakSet()
         self.ledger = Ledger(device.name, self._available())
         self.pinned: Pinned | None = None
         if device.can.streams and device.can.pinned:
-            free = int(psutil.virtual_memory().available * PINNED_SHARE)
-            self.pinned = Pinned(device, free if pinned is None else pinned)
+            self.pinned = Pinned(device, 0)
+            self.pinned.shrink(self._lockable())
 
     @contextmanager
     def entered(self) -> Iterator[None]:
@@ -107,6 +110,8 @@ class Room:
     def refresh(self) -> None:
         """See how much memory other programs left; what is idle goes if it became less. For between two jobs."""
         self.ledger.shrink(self._available())
+        if self.pinned is not None:
+            self.pinned.shrink(self._lockable())
 
     def clear(self) -> None:
         """Take everything off the device that nobody uses."""
@@ -136,7 +141,7 @@ class Room:
                 raise RuntimeError(f"{tenant.name} is computed with already, with other weights")
             return compute(net, ALL)
         rung = 0
-        while rung < 2 * RUNGS:
+        while rung <= LAST_RUNG:
             try:
                 return self._attempt(tenant, net, work, compute, changed, rung)
             except _NoRoomBesideError as found:
@@ -152,9 +157,13 @@ class Room:
                 gc.collect()  # frames of the failure may hold on to tensors in circles
             self.clear()
             self.note(f"{tenant.name}: memory ran out; that is done again with less at once")
-        least = smallest(self._demand(tenant, net, work, changed, raw=True)[0])
-        # the limit was tried and was too little; nobody knows by how much
-        raise NoRoomError(tenant.name, max(least, int(self.ledger.limit * BEYOND) + 1), self.ledger.limit)
+        raise NoRoomError(tenant.name, self._beyond(tenant, net, work, changed), self.ledger.limit)
+
+    def least(self, tenant: Tenant, net: nn.Module, work: Work, changed: Changed = UNCHANGED) -> int:
+        """The bytes that people are told of where there are too few for work: of the smallest mode, with a margin."""
+        demand = self._demand(tenant, net, work, changed, raw=True)[0]
+        beside = max((tenant.beside.get(work.key, 0), *work.asks()))
+        return smallest(with_activations(demand, MARGIN)) + beside
 
     @contextmanager
     def leased(self, tenant: Tenant, net: nn.Module) -> Iterator[None]:
@@ -235,11 +244,11 @@ class Room:
             mode = self._plan(demand, allowed, idle)
         except NoRoomError:  # less than an estimate with its margin may do, which is better than nothing
             demand, cut = self._demand(tenant, net, work, changed, raw=True)
-            least = smallest(demand) + max(demand.groups, default=0)
             try:
-                mode = self._plan(demand, min(free, least), idle)
+                mode = self._plan(demand, min(free, self._narrowest(demand, rung)), idle)
             except NoRoomError as error:
-                raise NoRoomError(tenant.name, error.needed + beside, error.possible + beside) from None
+                needed = self.least(tenant, net, work, changed)
+                raise NoRoomError(tenant.name, needed, error.possible + beside) from None
         possible = allowed + sum(other.nbytes for other in idle if other.name in mode.evict)
         if mode.whole and nbytes + mode.activations <= possible:
             return mode, whole
@@ -248,10 +257,20 @@ class Room:
         return mode, Placing(cut, mode.resident, slots, mode.weights + mode.staging, hooks=True)
 
     def _allowed(self, demand: Demand, free: int, rung: int) -> int:
-        least = smallest(demand)
         if rung >= RUNGS or self._policy == "none":
-            return min(free, least + max(demand.groups, default=0))
-        return min(free, max(least, self.ledger.limit // 2)) if self._policy == "low" else free
+            return min(free, self._narrowest(demand, rung))
+        return min(free, max(smallest(demand), self.ledger.limit // 2)) if self._policy == "low" else free
+
+    def _narrowest(self, demand: Demand, rung: int) -> int:
+        """Bytes of the smallest mode with a window of two groups; without the second one when nothing else helped."""
+        return smallest(demand) + (0 if rung == LAST_RUNG else max(demand.groups, default=0))
+
+    def _beyond(self, tenant: Tenant, net: nn.Module, work: Work, changed: Changed) -> int:
+        """What to try where the smallest mode ran out of memory: its activations are more than estimated."""
+        demand = self._demand(tenant, net, work, changed, raw=True)[0]
+        beside = tenant.beside.get(work.key, 0)
+        estimate = min([demand.row_bytes, *(tile.nbytes for tile in demand.tiles)]) or work.nbytes
+        return max(smallest(with_activations(demand, TWICE)) + beside, self.ledger.limit + estimate)
 
     def _plan(self, demand: Demand, free: int, idle: list[Idle]) -> Mode:
         """What `plan` says, which is the same from step to step."""
@@ -279,6 +298,13 @@ class Room:
             if entry is not None:
                 likely = NEXT_USE if tenant not in places else 1 + 1 / (1 + places[tenant])
                 entry.cost = entry.nbytes / self.rates.bus * (KEEP if self._policy == "high" else likely)
+
+    def _lockable(self) -> int:
+        """Bytes of the host that may be pinned, those that are among them."""
+        assert self.pinned is not None
+        if self._pinned_limit is not None:
+            return self._pinned_limit
+        return int((psutil.virtual_memory().available + self.pinned.ledger.used) * PINNED_SHARE)
 
     def _available(self) -> int:
         figures = self.device.figures()

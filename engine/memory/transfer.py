@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from engine.memory.device import Device, Lane, Mark
-from engine.memory.ledger import Ledger, NoRoomError, Reservation, Use
+from engine.memory.ledger import Ledger, Reservation, Use
 
 STAGES = 2  # one is filled while the other is copied from
 
@@ -110,21 +110,31 @@ class _Kept:
     """Groups of one window that stay pinned."""
 
     groups: dict[int, _Stage] = field(default_factory=dict)
-    reserved: list[Reservation] = field(default_factory=list)
+    reserved: dict[int, Reservation] = field(default_factory=dict)
 
     def release(self) -> None:
-        for entry in self.reserved:
+        for entry in self.reserved.values():
             entry.release()
         self.reserved.clear()
         self.groups.clear()
 
+    def give_up(self, group: int) -> None:
+        """Have a group no longer, whose bytes are taken back; it is filled anew where it is needed again."""
+        del self.reserved[group]
+        stage = self.groups.pop(group, None)
+        if stage is not None:
+            stage.idle()
+
 
 class Pinned:
-    """The pinned memory for one device, `limit` bytes at the most, and the thread that fills it."""
+    """The pinned memory for one device, `limit` bytes at the most, and the thread that fills it.
+
+    Its ledger is that of the host: groups that stay are weights there, which may be taken back; stages are staging.
+    """
 
     def __init__(self, device: Device, limit: int) -> None:
         self.device = device
-        self.ledger = Ledger("pinned memory", limit)
+        self.ledger = Ledger("RAM", limit)
         self.filled = 0
         """Bytes that were copied from where they lay into pinned memory so far."""
         self.lane: Lane = device.copying()
@@ -135,6 +145,11 @@ class Pinned:
     def rest(self) -> None:
         """Wait until the thread has let go of everything."""
         self._thread.submit(int).result()
+
+    def shrink(self, limit: int) -> None:
+        """Let there be `limit` bytes from now on; groups that stay are given back as far as needed."""
+        self.rest()
+        self.ledger.shrink(limit)
 
     def soon(
         self, kept: _Kept, group: int, parts: Sequence[Part], target: Tensor, usable: Mark, *, at_once: bool
@@ -153,7 +168,7 @@ class Pinned:
     def _filled_and_sent(self, kept: _Kept, group: int, parts: Sequence[Part], target: Tensor, usable: Mark) -> Mark:
         stage = kept.groups.get(group)
         if stage is None:
-            own = self._own(kept, len(target))
+            own = self._own(kept, group, len(target))
             stage = own or self._next(len(target))
             memory = stage.idle()
             for part in parts:
@@ -169,14 +184,14 @@ class Pinned:
         stage.mark = self.lane.record_event()
         return stage.mark
 
-    def _own(self, kept: _Kept, nbytes: int) -> _Stage | None:
-        """Memory for one group alone, if there may be that much beside the stages for all."""
+    def _own(self, kept: _Kept, group: int, nbytes: int) -> _Stage | None:
+        """Memory for one group alone, if there may be that much beside the stages for all, and nobody has to go."""
         self._next(nbytes)
-        try:
-            kept.reserved.append(self.ledger.reserve("weights", Use.WEIGHTS, rounded(nbytes)))
-        except NoRoomError:
+        if self.ledger.free < rounded(nbytes):
             return None
-        return _Stage(self.device.pinned(nbytes))
+        stage = _Stage(self.device.pinned(nbytes))
+        kept.reserved[group] = self.ledger.reserve("weights", Use.WEIGHTS, rounded(nbytes), lambda: kept.give_up(group))
+        return stage
 
     def _next(self, nbytes: int) -> _Stage:
         """The stage that was used the longest ago, with at least `nbytes`."""

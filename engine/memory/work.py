@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, replace
 
 from torch import Tensor
@@ -19,7 +19,8 @@ class Work:
     `compute(net, *inputs)` does it for one row, or for one tile of `tiles` (side, how many times the work, inputs);
     both are only traced. None is work that nobody knows; it takes `nbytes` of activations, as does what cannot be
     traced. `row_bytes` of each row come on top of a trace. `key` tells it from other work on the net, sizes included.
-    `once` says that the net is not needed again soon.
+    `once` says that the net is not needed again soon, `repeats` how often the work is about to be done in a row.
+    `asks` tells the least bytes of each work that other nets are asked for meanwhile.
     """
 
     key: Hashable = None
@@ -30,6 +31,8 @@ class Work:
     nbytes: int = UNKNOWN_BYTES
     once: bool = False
     row_bytes: int = 0
+    repeats: int = 1
+    asks: Callable[[], Iterable[int]] = tuple
 
 
 @dataclass(frozen=True, slots=True)

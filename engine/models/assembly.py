@@ -2,17 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TypeVar
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from engine.memory.casting import compute_in
 from engine.models.detect import ArchitectureError
 
 Net = TypeVar("Net", bound=nn.Module)
 _SHOWN = 3
+
+
+@contextmanager
+def unfilled() -> Iterator[None]:
+    """Nets that are built within have weights without memory and without initial values, for `fill`."""
+    with torch.device("meta"), _NoInitialValues():
+        yield
+
+
+class _NoInitialValues(TorchFunctionMode):
+    """Leaves out what `torch.nn.init` does: it is for nothing without memory, and its first use takes 0.1 s."""
+
+    def __torch_function__(
+        self,
+        function: Callable[..., Any],
+        types: Any,
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        given = kwargs or {}
+        if getattr(function, "__module__", None) == nn.init.__name__:
+            return given["tensor"] if "tensor" in given else args[0]
+        return function(*args, **given)
 
 
 def fill(
@@ -24,7 +49,7 @@ def fill(
     exact: bool = False,
     narrow: bool = False,
 ) -> Net:
-    """Give `net`, built on the meta device, its tensors in `dtype` (None: the file's own), and return it.
+    """Give `net`, built `unfilled`, its tensors in `dtype` (None: the file's own), and return it.
 
     A tensor that has `dtype` already is not copied: it stays mapped to the file, and so does with `narrow` one of a
     narrower type, which layers widen while they work (see `engine.memory.casting`). Tensors that the net does not know

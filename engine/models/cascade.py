@@ -12,6 +12,7 @@ from torch import Tensor
 
 from engine.foundation.json import parse_lenient
 from engine.memory.handle import ModelHandle
+from engine.models.assembly import unfilled
 from engine.models.detect import ArchitectureError, detect, wrong_kind
 from engine.models.folder import part_weights
 from engine.models.nets.pixel_unet import PixelUNet
@@ -73,7 +74,7 @@ def stage_of(
             expected=f"{channels} or {2 * channels} channels",
             got=str(config.out_channels),
         )
-    with torch.device("meta"):
+    with unfilled():
         net = PixelUNet(config)
     filled = in_types(net, named, device, where, dtype)
     return LoadedStage(where, ModelHandle(filled, device), config.levels, config.out_channels == 2 * channels)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from engine.memory.handle import ModelHandle
+from engine.memory.read_ahead import read_ahead
 from engine.models.detect import UNET, VAE, ArchitectureError, Detection, detect, wrong_kind
 from engine.models.diffusers_names import is_vae
 from engine.models.families import FAMILIES, SD1, Family, Prediction
@@ -18,7 +19,7 @@ from engine.models.parts import TowerSource, original_unet, text_encoder_of, tow
 from engine.models.text.encoder import Embeddings, TextEncoder
 from engine.models.text.tokenizer import ClipTokenizer
 from engine.models.vae import Vae
-from engine.models.weights import Weights, open_weights
+from engine.models.weights import STAND_IN, Weights, open_weights
 
 __all__ = ["Checkpoint", "Prediction", "Source", "load_checkpoint", "load_unet", "load_vae", "loaded", "no_embeddings"]
 
@@ -145,6 +146,9 @@ def loaded(
     vae = vae_of(source.vae, device, where, overflows=family.vae_overflows) if source.vae else None
     storage, overflows = source.stored, family.attention_overflows
     unet = unet_of(source.unet, device, where, dtype, storage=storage, overflows=overflows)
+    text_encoder = text_encoder_of(source.towers, device, embeddings, where, source.tokenizer)
+    if STAND_IN.get() is None:
+        read_ahead(_in_order_of_use(text_encoder, unet))
     return Checkpoint(
         source.detection,
         ModelHandle(unet, device),
@@ -152,13 +156,20 @@ def loaded(
         unet.config.out_channels,
         source.scale_factor or (EDM_SCALE if source.latent_statistics else family.scale_factor),
         vae.downscale if vae else family.downscale,
-        text_encoder_of(source.towers, device, embeddings, where, source.tokenizer),
+        text_encoder,
         vae,
         family,
         source.zero_terminal or ZERO_TERMINAL in source.markers,
         source.statistics,
         source.latent_statistics,
     )
+
+
+def _in_order_of_use(text_encoder: TextEncoder | None, unet: DenoisingNet) -> Iterator[Tensor]:
+    """The weights that a first step needs."""
+    for tower in text_encoder.towers if text_encoder else ():
+        yield from tower.net.weights().values()
+    yield from unet.parameters()
 
 
 def load_unet(

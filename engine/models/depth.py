@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from engine.memory.handle import ModelHandle
 from engine.memory.work import Given, Work, in_one_piece
-from engine.models.assembly import fill
+from engine.models.assembly import fill, unfilled
 from engine.models.detect import ArchitectureError, Shapes, detect, wrong_kind
 from engine.models.nets.dpt import DptConfig, DptHybrid
 from engine.models.weights import open_weights
@@ -74,7 +74,7 @@ def load_depth_estimator(path: Path, device: torch.device) -> DepthEstimator:
         config = dpt_config({name: tuple(tensor.shape) for name, tensor in part.items()})
     except (KeyError, IndexError) as error:
         raise ArchitectureError("the depth net is incomplete", where=path.name, expected=str(error.args[0])) from error
-    with torch.device("meta"):
+    with unfilled():
         net = DptHybrid(config)
     return DepthEstimator(ModelHandle(fill(net, part, torch.float32, path.name), device))
 

@@ -1,8 +1,4 @@
-"""For people: which base a file is for, and what it lacks, from its tensors' names and shapes. Free of torch.
-
-Widths are those of the published nets: Rombach et al. 2022 (SD 1 and 2), Podell et al. 2023 (SDXL), Radford et al. 2021
-(CLIP ViT-L) and OpenCLIP's ViT-H and bigG.
-"""
+"""For people: which base a file is for, and what it lacks, from its tensors' names and shapes. Free of torch."""
 
 from __future__ import annotations
 
@@ -12,11 +8,8 @@ from collections.abc import Iterator
 from engine.models.detect import CLIP, UNET, VAE, Detection, Shapes
 from engine.models.families import DEPTH, FAMILIES, TAIYI, UNCLIP
 from engine.models.transformer_families import PROMPT_TOKENS, UVIT_WORDS
+from engine.models.widths import FAMILIES_BY_TOKENS, IMAGE_TOWERS, TEXT_TOWERS, family_of_words, named
 
-_CONTEXTS = {768: "SD 1.x", 1024: "SD 2.x", 1280: "the SDXL refiner", 2048: "SDXL", 4096: "a family with a T5 encoder"}
-_TEXT_TOWERS = {768: "CLIP ViT-L (SD 1.x, SDXL's first)", 1024: "OpenCLIP ViT-H (SD 2.x)", 1280: "OpenCLIP bigG (SDXL)"}
-_IMAGE_TOWERS = {1024: "CLIP ViT-L", 1280: "OpenCLIP ViT-H", 1664: "OpenCLIP bigG"}
-_EMBEDDINGS = {768: "SD 1.x, or SDXL's first encoder", 1024: "SD 2.x", 1280: "SDXL's second encoder"}
 _ADAPTERS = {192: "SD 1.x or 2.x", 768: "SDXL"}  # channels that pictures have after their pixels were folded
 _LATENTS = {4: "SD 1.x, 2.x or SDXL (4 channels)", 16: "SD 3 or Flux (16 channels)"}
 _KEYS = re.compile(
@@ -33,16 +26,16 @@ def base_of(detection: Detection, shapes: Shapes) -> str | None:
             return _of_attention(shapes) or _of_adapter(shapes)
         case "hypernetwork":
             widths = {int(name.split(".")[0]) for name in shapes if name.split(".")[0].isdigit()}
-            return next((family for width, family in _CONTEXTS.items() if width in widths), None)
+            return next((family for width, family in FAMILIES_BY_TOKENS.items() if width in widths), None)
         case "embedding":
-            return _told(_EMBEDDINGS, (shape[-1] for shape in shapes.values() if shape))
+            return family_of_words(shape[-1] for shape in shapes.values() if shape)
         case "text_encoder":
             ends = ("token_embedding.weight", "shared.weight")
-            return _told(_TEXT_TOWERS, (shape[-1] for name, shape in shapes.items() if name.endswith(ends)))
+            return named(TEXT_TOWERS, (shape[-1] for name, shape in shapes.items() if name.endswith(ends)))
         case "clip_vision":
-            return _told(_IMAGE_TOWERS, (shape[-1] for name, shape in shapes.items() if name.endswith(_POSITIONS)))
+            return named(IMAGE_TOWERS, (shape[-1] for name, shape in shapes.items() if name.endswith(_POSITIONS)))
         case "vae":
-            return _told(
+            return named(
                 _LATENTS, (shape[1] for name, shape in shapes.items() if name.endswith("decoder.conv_in.weight"))
             )
         case _:
@@ -102,7 +95,7 @@ def _of_attention(shapes: Shapes) -> str | None:
         shape[1] for name, shape in shapes.items()
         if len(shape) > 1 and _KEYS.fullmatch(name) and not name.endswith(_UPPER) and ".up." not in name
     )  # fmt: skip
-    found = _told(_CONTEXTS, widths)
+    found = named(FAMILIES_BY_TOKENS, widths)
     if found is None and any(name.startswith(("lora_te2_", "text_encoder_2.")) for name in shapes):
         return "SDXL"
     return found
@@ -112,9 +105,4 @@ def _of_adapter(shapes: Shapes) -> str | None:
     first = ("conv_in.weight", "body.0.in_conv.weight")
     if any(name.startswith(UNET) for name in shapes):
         return None
-    return _told(_ADAPTERS, (shape[1] for name, shape in shapes.items() if name.endswith(first) and len(shape) == 4))
-
-
-def _told(names: dict[int, str], widths: Iterator[int]) -> str | None:
-    found = dict.fromkeys(names[width] for width in widths if width in names)
-    return " and ".join(found) or None
+    return named(_ADAPTERS, (shape[1] for name, shape in shapes.items() if name.endswith(first) and len(shape) == 4))

@@ -137,6 +137,7 @@ _FOLDERS = {
     "cascade_stage": "diffusion_models",
     "safety_checker": "classifiers",
 }
+_LOADERS = {"unet": "UNETLoader", "transformer": "UNETLoader", "cascade_stage": "CascadeStageLoader"}  # of one folder
 
 
 # Of each half of a tiny autoencoder: a convolution and a block that follows it, by their prefixes. A decoder in the
@@ -292,7 +293,9 @@ def wrong_kind(path: Path, detection: Detection, expected: str) -> ArchitectureE
     elif detection.kind == UNKNOWN:
         got, hint = "a file of an unknown kind", f"It has {evidence}."
     elif detection.kind in _FOLDERS:
-        hint = f"It belongs in models/{_FOLDERS[detection.kind]}."
+        folder = _FOLDERS[detection.kind]
+        there = folder in path.parts and detection.kind in _LOADERS
+        hint = f"Load it with {_LOADERS[detection.kind]}." if there else f"It belongs in models/{folder}."
     return ArchitectureError("this file is of another kind", where=path.name, expected=expected, got=got, hint=hint)
 
 

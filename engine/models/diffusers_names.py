@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-_UNET_RESNET = {
+RESNET = {
     "norm1": "in_layers.0",
     "conv1": "in_layers.2",
     "time_emb_proj": "emb_layers.1",
@@ -34,7 +34,7 @@ _UNET_ENDS = {
 }
 _OVER_TIME = {  # of videos' nets, wherever they stand in a name
     ".spatial_res_block.": ".",
-    **{f".temporal_res_block.{old}.": f".time_stack.{new}." for old, new in _UNET_RESNET.items()},
+    **{f".temporal_res_block.{old}.": f".time_stack.{new}." for old, new in RESNET.items()},
     ".temporal_transformer_blocks.": ".time_stack.",
     ".time_pos_embed.linear_1.": ".time_pos_embed.0.",
     ".time_pos_embed.linear_2.": ".time_pos_embed.2.",
@@ -70,7 +70,7 @@ def unet_names(names: Iterable[str]) -> dict[str, str]:
             table[f"up_blocks.{level}.attentions.{block}"] = f"output_blocks.{number}.1"
             number += 1
         table[f"up_blocks.{level}.upsamplers.0.conv"] = f"output_blocks.{number - 1}.{2 if attends else 1}.conv"
-    return {name: _renamed(_replaced(name, _OVER_TIME), table, _UNET_RESNET) for name in names}
+    return {name: _renamed(_replaced(name, _OVER_TIME), table, RESNET) for name in names}
 
 
 def vae_names(names: Iterable[str]) -> dict[str, str]:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from engine.memory.handle import ModelHandle
 from engine.memory.precision import PRECISIONS, quantised, stored
 from engine.models.adapters.applying import ChangedWeights
-from engine.models.assembly import fill
+from engine.models.assembly import fill, unfilled
 from engine.models.configs import autoencoder_config, unet_config
 from engine.models.detect import CLIP, ArchitectureError
 from engine.models.diffusers_names import is_unet, is_vae, unet_names, vae_names
@@ -64,7 +64,7 @@ def unet_of(
     """
     named = original_unet(weights)
     config = unet_config({name: tuple(tensor.shape) for name, tensor in named.items()}, "", where=where)
-    with torch.device("meta"):
+    with unfilled():
         net = (VideoUNet if config.video else UNet)(config)
     return in_types(net, named, device, where, dtype, storage=storage, overflows=overflows)
 
@@ -115,7 +115,7 @@ def vae_of(
     names = vae_names(weights) if is_vae(weights) else {}
     named = {_todays_name(names.get(name, name)): tensor for name, tensor in weights.items()}
     config = autoencoder_config({name: tuple(tensor.shape) for name, tensor in named.items()}, "", where=where)
-    with torch.device("meta"):
+    with unfilled():
         net = Autoencoder(config, VideoDecoder if config.video else Decoder)
     precisions = PRECISIONS.get()
     device = precisions.vae_place(device)

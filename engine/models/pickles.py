@@ -17,6 +17,7 @@ from numpy._core.multiarray import scalar as numpy_scalar
 from torch import Tensor
 
 from engine.foundation.errors import EaselError
+from engine.store.mistaken import mistaken
 from engine.store.safetensors_header import FileFormatError, TruncatedFileError
 
 DAMAGED = "The file is damaged or of another kind: download it again."
@@ -116,7 +117,8 @@ def _refusal(path: Path, start: bytes, reason: str) -> EaselError:
             got=named[1][:200] if named else "instructions that weight files do not have",
             hint="Ask its author for a safetensors file.",
         )
-    return CorruptFileError("this is no weight file", where=path.name, hint=DAMAGED)
+    got, hint = ("a damaged pickle", DAMAGED) if start.startswith((b"PK", b"\x80")) else mistaken(path)
+    return CorruptFileError("this file cannot be read", where=path.name, expected="weights", got=got, hint=hint)
 
 
 def _flat(content: Any) -> Mapping[Any, Any]:

@@ -11,16 +11,9 @@ from torch import Tensor
 
 from engine.models.configs import shape
 from engine.models.detect import Shapes
+from engine.models.diffusers_names import RESNET
 from engine.models.nets.pixel_unet import HEAD_CHANNELS, PixelUNetConfig
 
-_RESNET = {
-    "norm1": "in_layers.0",
-    "conv1": "in_layers.2",
-    "time_emb_proj": "emb_layers.1",
-    "norm2": "out_layers.0",
-    "conv2": "out_layers.3",
-    "conv_shortcut": "skip_connection",
-}
 _ATTENTION = {"group_norm": "norm", "norm_cross": "norm_encoder", "to_out.0": "proj_out"}
 _FUSED = {"qkv": ("to_q", "to_k", "to_v"), "encoder_kv": ("add_k_proj", "add_v_proj")}
 _ENDS = {
@@ -112,7 +105,7 @@ def original_pixel_unet(weights: Mapping[str, Tensor], head_channels: int | None
             attention.setdefault(place, {})[rest] = tensor
             continue
         layer, _, leaf = rest.rpartition(".")
-        named[f"{place}.{_RESNET.get(layer, layer)}.{leaf}"] = tensor
+        named[f"{place}.{RESNET.get(layer, layer)}.{leaf}"] = tensor
     widths = [parts["to_q.weight"].shape[0] for parts in attention.values() if "to_q.weight" in parts]
     width = head_channels or math.gcd(HEAD_CHANNELS, *widths)
     for place, parts in attention.items():

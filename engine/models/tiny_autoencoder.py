@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from engine.memory.handle import ModelHandle
 from engine.memory.precision import PRECISIONS
-from engine.models.assembly import fill
+from engine.models.assembly import fill, unfilled
 from engine.models.detect import ArchitectureError, Shapes, detect, wrong_kind
 from engine.models.nets.tiny_autoencoder import TinyAutoencoder, TinyConfig, TinyDecoder, TinyEncoder
 from engine.models.vae import Vae
@@ -43,7 +43,7 @@ def load_tiny_decoder(path: Path, device: torch.device) -> ModelHandle[TinyDecod
     if own is None:
         raise wrong_kind(path, detect(weights.shapes), "the decoder of a tiny autoencoder (TAESD)")
     config = _config(_shapes(own), _FIRST_OF_DECODER, latent_side=1)
-    with torch.device("meta"):
+    with unfilled():
         net = TinyDecoder(config)
     return _loaded(net, own, device, path)
 
@@ -55,7 +55,7 @@ def load_tiny_encoder(path: Path, device: torch.device) -> ModelHandle[TinyEncod
     if own is None:
         raise wrong_kind(path, detect(weights.shapes), "the encoder of a tiny autoencoder (TAESD)")
     config = _config(_shapes(own), _FIRST_OF_ENCODER, latent_side=0)
-    with torch.device("meta"):
+    with unfilled():
         net = TinyEncoder(config)
     return _loaded(net, own, device, path)
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from engine.memory.handle import ModelHandle
+from engine.models.assembly import unfilled
 from engine.models.checkpoint import Checkpoint, unet_in
 from engine.models.detect import UNET, ArchitectureError, Detection, detect, wrong_kind
 from engine.models.labels import imagenet_names
@@ -121,7 +122,7 @@ def transformer_of(
     if family == DIT and "pos_embed" not in named and "x_embedder.proj.weight" in named:
         patch = named["x_embedder.proj.weight"].shape[-1]
         named = with_places(named, int(declared.get("sample_size", SIDE)) // patch)
-    with torch.device("meta"):
+    with unfilled():
         net = _empty(named, family, where, declared)
     return in_types(net, named, device, where, dtype, storage=storage)
 

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from engine.memory.handle import ModelHandle
-from engine.models.assembly import fill
+from engine.models.assembly import fill, unfilled
 from engine.models.detect import ArchitectureError, detect, wrong_kind
 from engine.models.nets.compact import CompactConfig, CompactNet
 from engine.models.nets.rrdb import RrdbConfig, RrdbNet
@@ -72,7 +72,7 @@ Found: TypeAlias = tuple[Any, dict[str, str]]
 
 
 def _on_meta(make: Callable[[], nn.Module]) -> nn.Module:
-    with torch.device("meta"):
+    with unfilled():
         return make()
 
 

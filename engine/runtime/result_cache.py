@@ -41,7 +41,8 @@ class _Entry:
 
 
 class ResultCache:
-    """The most recently used results, of `max_bytes` in all. Memory shared by several tensors counts once a result.
+    """The most recently used results, of `max_bytes` in all. Memory shared by several tensors counts once a result,
+    and weights that are mapped from files do not count: they take nothing that the system could not have back.
 
     `missing` tells how many bytes of the machine's memory others need; results go first then, and models after them.
     """
@@ -70,17 +71,23 @@ class ResultCache:
         self._entries.move_to_end(key)
         return entry.result
 
+    def peek(self, key: Key) -> Result | None:
+        """The result under `key`, which is not thereby used."""
+        entry = self._entries.get(key)
+        return None if entry is None else entry.result
+
     def put(self, key: Key, result: Result) -> None:
         """Keep `result`, and drop the least recently used ones until all fits; one beyond the budget is not kept."""
-        size = BASE_BYTES + tensor_bytes(result.outputs) + sum(map(len, result.texts))
-        self._drop(key)
-        if size > self.max_bytes:
-            return
         handles = handles_in(result.outputs)
         for handle in handles:
             if handle not in self._held:
                 with handle.look() as net:
                     self._held[handle] = held_by(net)
+        taken = max(0, tensor_bytes(result.outputs) - self._held_by(handles).mapped)
+        size = BASE_BYTES + taken + sum(map(len, result.texts))
+        self._drop(key)
+        if size > self.max_bytes:
+            return
         self._entries[key] = _Entry(result, size, WeakSet(handles))
         self.nbytes += size
         self._grown += size

@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 
 from engine.foundation import json
 from engine.foundation.errors import EaselError
+from engine.store.mistaken import mistaken
 
 MAX_HEADER = 100 * 2**20
 SIZES = {
@@ -50,8 +51,9 @@ class TensorInfo:
 
 @dataclass(frozen=True, slots=True)
 class FileHeader:
-    """What a safetensors file says of itself."""
+    """What a safetensors file says of itself; the tensors' bytes begin at `start`."""
 
+    start: int
     tensors: Mapping[str, TensorInfo]
     metadata: Mapping[str, str]
 
@@ -62,10 +64,16 @@ def read_header(path: Path) -> FileHeader:
     with path.open("rb") as file:
         prefix = file.read(8)
         if len(prefix) < 8:
-            raise TruncatedFileError("this file is too short for a safetensors file", where=path.name)
+            got, hint = mistaken(path)
+            raise TruncatedFileError(
+                "this file is too short", where=path.name, expected="a safetensors file", got=got, hint=hint
+            )
         (length,) = struct.unpack("<Q", prefix)
         if length > MAX_HEADER:
-            raise FileFormatError("this is no safetensors file", where=path.name, hint="Its header has no sane length.")
+            got, hint = mistaken(path)
+            raise FileFormatError(
+                "this file cannot be read", where=path.name, expected="a safetensors file", got=got, hint=hint
+            )
         data = file.read(length)
     if len(data) < length:
         raise TruncatedFileError("this file ends inside its header", where=path.name, hint="Download it again.")
@@ -80,7 +88,7 @@ def read_header(path: Path) -> FileHeader:
         raise FileFormatError("the header of this file is damaged", where=f"{path.name}, __metadata__")
     tensors = {name: _tensor(name, entry, path) for name, entry in content.items()}
     _check_layout(tensors, size - 8 - length, path)
-    return FileHeader(tensors, {str(key): str(value) for key, value in metadata.items()})
+    return FileHeader(8 + length, tensors, {str(key): str(value) for key, value in metadata.items()})
 
 
 def _tensor(name: str, entry: Any, path: Path) -> TensorInfo:

@@ -39,7 +39,7 @@ def tiled(x: Tensor, tiling: Tiling, compute: Callable[[Tensor], Tensor], watch:
         part = compute(x[..., _scaled(rows, tiling.factor_in), _scaled(columns, tiling.factor_in)])
         weight = _ramp(rows, height, tiling)[:, None] * _ramp(columns, width, tiling)
         if total is None:
-            total = part.new_zeros(*part.shape[:2], *weights.shape)
+            total = torch.zeros(*part.shape[:2], *weights.shape, dtype=part.dtype, device=part.device)
         place = (..., _scaled(rows, tiling.factor_out), _scaled(columns, tiling.factor_out))
         total[place] += part * weight.to(part)
         weights[place] += weight

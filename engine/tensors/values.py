@@ -91,13 +91,18 @@ class LatentPreview:
 
 @dataclass(frozen=True, slots=True)
 class Area:
-    """A part of the picture: its size and the place of its upper left corner, in pixels or fractions of the picture."""
+    """A part of the picture: its size and the place of its upper left corner, in pixels or fractions of the picture.
+
+    Of a video it is those of its frames that lie in the share `length` of them from the share `z` on.
+    """
 
     height: float
     width: float
     y: float
     x: float
     unit: Literal["pixels", "fractions"] = "pixels"
+    z: float = 0.0
+    length: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)

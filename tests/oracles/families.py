@@ -18,7 +18,12 @@ from tests.oracles.sd1 import State
 VOCABULARY, START, END = 49408, 49406, 49407
 
 
-def linear_unet(
+def linear_unet(*shape: Any, **options: Any) -> UNet2DConditionModel:
+    """A random UNet, see `hollow_unet`."""
+    return sd1.randomised(hollow_unet(*shape, **options))
+
+
+def hollow_unet(
     widths: tuple[int, ...],
     depths: tuple[int, ...],
     context: int,
@@ -29,7 +34,7 @@ def linear_unet(
     kind: str | None = None,
     **options: Any,
 ) -> UNet2DConditionModel:
-    """A UNet with linear projections and heads of 64 channels; a depth of 0 has no attention on its level.
+    """A UNet with linear projections and heads of 64 channels, without numbers; a depth of 0 has no attention there.
 
     `kind` says what its `vector` is: "sizes" (SDXL) or "projection" (unCLIP).
     """
@@ -45,7 +50,7 @@ def linear_unet(
         sizes = {"class_embed_type": "projection", "projection_class_embeddings_input_dim": vector}
     heads = {"attention_head_dim": tuple(width // 64 for width in widths)}
     with torch.device("meta"):
-        net = UNet2DConditionModel(
+        return UNet2DConditionModel(
             sample_size=64,
             in_channels=channels,
             block_out_channels=widths,
@@ -57,7 +62,6 @@ def linear_unet(
             up_block_types=["CrossAttnUpBlock2D" if a else "UpBlock2D" for a in reversed(attends)],
             **{**heads, **sizes, **options},
         )
-    return sd1.randomised(net)
 
 
 def unet_state(net: UNet2DConditionModel) -> State:

@@ -14,13 +14,13 @@ from tests.oracles import families, sd1
 class Base:
     """Tiny nets of SDXL, and their file."""
 
-    def __init__(self, channels: int = 4, **options: Any) -> None:
+    def __init__(self, channels: int = 4, vae: Any = None, **options: Any) -> None:
         self.first = families.tower(64, 3, activation="quick_gelu", seed=1)
         self.second = families.tower(128, 4, projection=128, seed=2)
         self.unet = families.linear_unet(
             (64, 64, 128), (0, 1, 2), 192, channels=channels, vector=128 + 6 * 256, kind="sizes", **options
         )
-        self.vae = sd1.autoencoder((32, 64), 1)
+        self.vae = vae or sd1.autoencoder((32, 64), 1)
         self.vae.register_to_config(scaling_factor=0.13025, force_upcast=False)
         self.state = {
             **families.prefixed("model.diffusion_model.", families.unet_state(self.unet)),

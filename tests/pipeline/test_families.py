@@ -29,6 +29,7 @@ from engine.diffusion.extras import MissingExtraError
 from engine.diffusion.guidance import ClassifierFreeGuidance, DualGuidance, estimates
 from engine.diffusion.samplers import SAMPLERS
 from engine.diffusion.sampling import Steps, drive, sample, sample_custom
+from engine.models.folder import load_folder
 from engine.models.vision.tower import load_image_encoder, prepared
 from engine.tensors.values import Extras, Image, Latent, Mask, Prompt, Seen
 from nodes.families import (
@@ -40,7 +41,7 @@ from nodes.families import (
 )
 from nodes.model_sampling import model_sampling_discrete
 from nodes.vision import encode_image, unclip_conditioning
-from tests.oracles import families, systems, vision
+from tests.oracles import families, folders, systems, vision
 from tests.oracles.systems import CFG, SEED, STEPS, System, Upscaler, noise, picture, scheduler, sides, spread_noise
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")  # diffusers' own
@@ -109,6 +110,38 @@ def test_a_bias_tells_v_prediction_and_can_be_overridden(tmp_path: Path, factor:
     system.state[name] = system.state[name] * factor
     assert system.loaded(tmp_path).prediction == prediction
     assert system.loaded(tmp_path, prediction="epsilon").prediction == "epsilon"
+
+
+@pytest.mark.parametrize("old", [True, False])
+def test_one_step_without_guidance_paints_as_turbo_does(tmp_path: Path, old: bool) -> None:
+    system = System(old=old)
+    own, timing = system.loaded(tmp_path), scheduler()
+    timing.set_timesteps(1)
+    start = noise(1, 4, 16, 16) * (1 + float(timing.sigmas[0]) ** 2) ** 0.5 / float(timing.sigmas[0])
+    made = plain(StableDiffusionPipeline, system, timing)(
+        prompt_embeds=system.tokens(systems.PROMPT), num_inference_steps=1, guidance_scale=0.0, height=32, width=32,
+        latents=start, output_type="pt",
+    )  # fmt: skip
+    steps = Steps(1, "euler", "sgm_uniform")
+    painted = drive(sample(denoiser_of(own), *sides(own), EMPTY, seed=SEED, cfg=1.0, steps=steps))
+    assert own.vae is not None
+    assert made.images.std() > 0.01
+    assert (own.vae.decode(painted.samples) - made.images.movedim(1, -1)).abs().max() < 1e-4
+
+
+def test_taiyi_paints_what_chinese_words_say(tmp_path: Path) -> None:
+    folder, bert = folders.taiyi(tmp_path / "taiyi")
+    system, timing = System(old=True), scheduler()
+    asked, empty = torch.tensor([[2, 4, 5, 6, 3, *[0] * 11]]), torch.tensor([[2, 3, *[0] * 14]])
+    made = plain(StableDiffusionPipeline, system, timing)(
+        prompt_embeds=bert(asked).last_hidden_state, negative_prompt_embeds=bert(empty).last_hidden_state, **SHARED,
+        height=32, width=32, guidance_scale=CFG, latents=spread_noise(timing, 1, 4, 16, 16),
+    )  # fmt: skip
+    own = load_folder(folder, systems.CPU)
+    assert own.text_encoder is not None
+    words = own.text_encoder.encode("一只猫"), own.text_encoder.encode("")
+    assert made.images.std() > 0.01
+    assert (picture(own, words, EMPTY) - made.images.movedim(1, -1)).abs().max() < 1e-4
 
 
 @pytest.mark.parametrize("old", [True, False])

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -50,14 +51,16 @@ class Controlled:
         clip = self.models.clip
         return clip.encode("a (red:1.2) circle"), clip.encode("blurry")
 
-    def painted(self, sides: tuple[Conditioning, Conditioning]) -> Tensor:
+    def sampled(self, sides: tuple[Conditioning, Conditioning]) -> Tensor:
         models, hint = self.models, torch.linspace(0, 1, 3 * 16 * 16).reshape(1, 16, 16, 3)
         use = self.control.control(Image(hint), 0.9, 0.0, 1.0)
         (prompt,) = sides[0].prompts
         steered = Conditioning((replace(prompt, controls=(use,)),))
         blank = Latent(torch.zeros(1, 4, 4, 4), downscale=models.vae.downscale, empty=True)
-        done = drive(sample(models.model, steered, sides[1], blank, seed=3, cfg=5.0, steps=Steps(1)))
-        return models.vae.decode(done.samples)
+        return drive(sample(models.model, steered, sides[1], blank, seed=3, cfg=5.0, steps=Steps(1))).samples
+
+    def painted(self, sides: tuple[Conditioning, Conditioning]) -> Tensor:
+        return self.models.vae.decode(self.sampled(sides))
 
 
 @pytest.fixture(scope="module")
@@ -93,32 +96,48 @@ def part(request: pytest.FixtureRequest, controlled: Controlled) -> Part:
     return Part(compute, compute(), {"prompts": 1.02, "picture": 0.0}[request.param])
 
 
+@contextmanager
+def quick_collections() -> Iterator[None]:
+    """A block in which the collector looks at what is new only: half a million objects of libraries stay."""
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+
+
 def with_failures(part: Part, share: float, stride: int) -> int:
-    """One run for each failing allocation, and one after it. Gives how many allocations there were."""
+    """A job for each failing allocation, from a device without weights, in one room: each is the next after a failure.
+
+    Failures teach the room to plan with less, so that the last allocations may not come. Gives how many jobs failed
+    and went on.
+    """
     limit = int(part.taken()[1] * share)
     count, _ = part.taken(limit)
-    for failing in range(1, count + 1, stride):
-        with room(limit) as (there, simulation):
-            simulation.fail_at = failing
-            assert part.right()
-            assert there.out_of_memory == 1
-            assert part.right()
-            assert simulation.peak <= limit
+    with quick_collections(), room(limit) as (there, simulation):
+        for failing in [*range(1, count + 1, stride), 0]:  # the last one has nothing in its way
+            before = there.out_of_memory
+            simulation.fail_at = simulation.allocations + failing
+            assert part.right(), f"allocation {failing} of {count}"
+            assert there.out_of_memory <= before + 1
             assert there.ledger.figures()["activations"] == 0
-        gc.collect()
-        assert simulation.live == there.ledger.used == 0
-    return count
+            there.clear()
+            gc.collect()
+            assert simulation.live == there.ledger.used == 0
+        assert simulation.peak <= limit
+        return there.out_of_memory
 
 
 @pytest.mark.parametrize("share", [1.3, 0.6])
 def test_a_failing_allocation_costs_a_repeat_and_nothing_else(part: Part, share: float) -> None:
-    with_failures(part, max(share, part.smallest), 251)
+    assert with_failures(part, max(share, part.smallest), 251) >= 1
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("share", [1.3, 0.6])
-def test_every_failing_allocation_costs_a_repeat_and_nothing_else(part: Part, share: float) -> None:
-    with_failures(part, max(share, part.smallest), 1)
+@pytest.mark.parametrize(("share", "stride"), [(1.3, 4), (0.6, 1)])
+def test_every_failing_allocation_costs_a_repeat_and_nothing_else(part: Part, share: float, stride: int) -> None:
+    assert with_failures(part, max(share, part.smallest), stride) > 60 // stride
 
 
 @pytest.mark.parametrize("share", [1.3, 0.8, 0.6, 0.4])

@@ -35,7 +35,7 @@ def kill_real(base: Path, kills: int) -> dict[str, int]:
         server = ServerProcess(base, "--cpu", program=REAL)
         killing = Killing(server, kills, seed=3, prompt=prompt, places=False, idle=(0.2, 0.5))
         try:
-            return await killing.run(pause=(7.0, 10.0))  # a worker that knows no node types yet takes four seconds
+            return await killing.run(pause=(5.0, 7.0))  # a worker that knows no node types yet takes two seconds
         finally:
             await server.kill()
 

@@ -16,8 +16,10 @@ from engine.store.folders import folders
 def memory_line(figures: Mapping[str, int]) -> str:
     """Where memory went, for people."""
     amounts = {name: format_bytes(nbytes) for name, nbytes in figures.items()}
-    host = "RAM: results {host_results}, weights {host_weights}, mapped from files {host_mapped}, free {host_free}"
-    parts = [host.format_map(amounts)]
+    uses = ["results {host_results}", "weights {host_weights}", "mapped from files {host_mapped}"]
+    if "host_pinned" in amounts:
+        uses.append("pinned {host_pinned}, of which staging {host_staging}")
+    parts = [f"RAM: {', '.join((*uses, 'free {host_free}'))}".format_map(amounts)]
     if "ledger_weights" in amounts:
         parts.append("device: weights {ledger_weights} of {ledger_limit}".format_map(amounts))
         parts.append(f"memory ran out {figures['out_of_memory']} times")

@@ -6,7 +6,7 @@ import contextlib
 import faulthandler
 import os
 import sys
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import Any, BinaryIO
 
@@ -14,6 +14,7 @@ from engine.app.worker.link import Link
 from engine.foundation.settings import settings_from_json
 from engine.jobs import frames
 
+_IDLE = 1.0  # seconds without an order, after which there is time to prepare for those that will come
 _SIGKILL = 9
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of prctl(2)
 
@@ -35,9 +36,21 @@ def main() -> int:
     orders: SimpleQueue[tuple[dict[str, Any], bytes] | None] = SimpleQueue()
     Thread(target=_listen, args=(commands, link, worker, orders), name="commands", daemon=True).start()
     worker.load()
-    while (order := orders.get()) is not None:
+    order = _first(orders, worker)
+    while order is not None:
         worker.obey(*order)
+        order = orders.get()
     return 0
+
+
+def _first(
+    orders: SimpleQueue[tuple[dict[str, Any], bytes] | None], worker: Any
+) -> tuple[dict[str, Any], bytes] | None:
+    """The first order; if none comes at once, what most prompts need is imported meanwhile."""
+    with contextlib.suppress(Empty):
+        return orders.get(timeout=_IDLE)
+    worker.prepare()
+    return orders.get()
 
 
 def _listen(
@@ -49,6 +62,8 @@ def _listen(
         match head["do"]:
             case "cancel":
                 worker.cancel(head["job"], head["attempt"])
+            case "foresee":
+                worker.foresee(head, body)
             case "check":
                 worker.check(head, body)
             case "stop":

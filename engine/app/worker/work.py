@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from itertools import chain
 from threading import Event as Flag
 from threading import Lock
 from typing import Any
@@ -20,6 +21,7 @@ import torch
 from engine.app import catalogue
 from engine.app.surroundings import Surroundings, surroundings, timings_of
 from engine.app.timings import Timed, work_keys
+from engine.app.worker.ahead import Ahead
 from engine.app.worker.link import Link
 from engine.app.worker.previews import Previews
 from engine.app.worker.report import Report
@@ -33,10 +35,12 @@ from engine.graph.graph import NodeId, TypedGraph
 from engine.graph.spec import NodeSpec
 from engine.jobs.events import Done, Event, Failed, Stopped
 from engine.models.preview import Method
+from engine.models.text.tower import import_towers
 from engine.node.definition import NodeDefinition
 from engine.runtime.cancellation import CancelToken
 from engine.runtime.checks import checked
-from engine.runtime.executor import run
+from engine.runtime.executor import Foresight, run
+from engine.runtime.foresight import Waiting
 from engine.runtime.result_cache import ResultCache
 from engine.store.journal import SaveJournal, journal_path
 
@@ -45,7 +49,10 @@ _log = logging.getLogger(__name__)
 
 
 class Worker:
-    """Runs attempts one after another. `cancel`, `expect` and `check` are called from the thread that listens."""
+    """Runs attempts one after another.
+
+    `cancel`, `expect`, `foresee` and `check` are called from the thread that listens.
+    """
 
     def __init__(self, settings: Settings, preview_method: Method, link: Link) -> None:
         self._settings = settings
@@ -54,6 +61,7 @@ class Worker:
         self._around = surroundings(settings)
         self._cache = ResultCache(settings.cache_bytes, self._around.host.missing)
         self._timings = timings_of(settings, self._around)
+        self._ahead = Ahead(self._waiting, self._cache)
         self._previews = Previews(link, preview_method, self._around.folders, self._around.device)
         self._tokens: dict[tuple[str, int], CancelToken] = {}
         self._lock = Lock()
@@ -67,9 +75,13 @@ class Worker:
         self._specs = catalogue.specs(self._settings)
         self._loaded.set()
         self._remove_stale_parts()
-        gc.collect()
-        gc.freeze()  # torch brings half a million objects that stay: the collector need not look at them again
+        _keep_modules()
         self._link.send({"is": "ready", "about": self._about()})
+
+    def prepare(self) -> None:
+        """Import what takes long and most prompts need, so that they need not wait for it."""
+        import_towers()
+        _keep_modules()
 
     def expect(self, job: str, attempt: int) -> None:
         """An attempt is on its way, so from now on it can be cancelled."""
@@ -82,6 +94,10 @@ class Worker:
             token = self._tokens.get((job, attempt))
         if token is not None:
             token.cancel()
+
+    def foresee(self, head: Mapping[str, Any], prompts: bytes) -> None:
+        """Hear which jobs wait."""
+        self._ahead.tell(head, prompts)
 
     def check(self, head: Mapping[str, Any], prompt: bytes) -> None:
         """Answer what the validators of a prompt's nodes object to."""
@@ -144,7 +160,7 @@ class Worker:
                 cache=self._cache,
                 sink=Timed(report, keys, self._timings),
                 cancel=self._tokens[key],
-                foresee=self._around.foresee,
+                foresee=self._foresee,
             )
         self._timings.save()
         if result.cancelled:
@@ -155,6 +171,13 @@ class Worker:
             cause = result.error.__cause__
             return replace(failure, code=cause.code if isinstance(cause, EaselError) else failure.code)
         return Done()
+
+    def _foresee(self, upcoming: Foresight) -> None:
+        """What is used soon: what the run has yet to take, then what the jobs that wait will."""
+        self._around.foresee(lambda: chain(upcoming(), self._ahead.values()))
+
+    def _waiting(self, prompt: Any, targets: Sequence[str]) -> Waiting:
+        return Waiting(self._bound(prompt, targets), self._definitions, self._around.fingerprint)
 
     def _bound(self, prompt: Any, targets: Sequence[str]) -> TypedGraph:
         graph = build(prompt_json.read(prompt))
@@ -200,3 +223,9 @@ class Worker:
                 with suppress(OSError):
                     if now - part.stat().st_mtime > STALE_PART_SECONDS:
                         part.unlink()
+
+
+def _keep_modules() -> None:
+    """Torch and transformers bring half a million objects that stay: the collector need not look at them again."""
+    gc.collect()
+    gc.freeze()

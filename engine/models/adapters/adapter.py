@@ -13,11 +13,10 @@ from engine.models.adapters.changes import Change
 from engine.models.adapters.names import Tower, modules_of, text_names, unet_names
 from engine.models.adapters.reading import AdapterError, AdapterFile
 from engine.models.nets.unet import UNet
+from engine.models.widths import FAMILIES_BY_TOKENS, named
 
 Shapes: TypeAlias = Mapping[str, Shape]
 
-# What the width of the text states that cross-attention takes says of the family.
-_CONTEXTS = {768: "SD 1.x", 1024: "SD 2.x", 2048: "SDXL", 1280: "the SDXL refiner", 4096: "a family with a T5 encoder"}
 _FAMILY_MARKS = {
     "lora_te2_": "SDXL",
     "text_encoder_2.": "SDXL",
@@ -112,8 +111,7 @@ def family(file: AdapterFile) -> str | None:
     """Which family of models an adapter is for, where its names or shapes say so."""
     for stem, parts in file.entries.items():
         if stem.endswith(("attn2_to_k", "attn2.to_k")):
-            widths = (parts[name].shape[-1] for name in _PARTS_WITH_INPUTS if name in parts)
-            found = next((_CONTEXTS[width] for width in widths if width in _CONTEXTS), None)
+            found = named(FAMILIES_BY_TOKENS, (parts[name].shape[-1] for name in _PARTS_WITH_INPUTS if name in parts))
             if found is not None:
                 return found
     return next((name for mark, name in _FAMILY_MARKS.items() if any(mark in stem for stem in file.entries)), None)

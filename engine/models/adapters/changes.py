@@ -146,6 +146,17 @@ class Generalised(Change):
         return (own + (b1 @ b2).reshape(weight.shape)) * self.scale
 
 
+@dataclass(frozen=True, slots=True)
+class Itself(Change):
+    """The weight once more: strength s makes it 1 + s times as large."""
+
+    def delta(self, weight: Tensor) -> Tensor:
+        return weight
+
+    def of_rows(self, rows: slice) -> Change:  # noqa: ARG002 - every row alike
+        return self
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Scaled(Change):
     """`W * factor`, a number for each output, or each input, of W (Liu et al. 2022, IA3)."""

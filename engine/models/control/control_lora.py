@@ -6,85 +6,48 @@ becomes W + up down; all other tensors stand for their own.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
-from torch.nn import functional as F
 
-from engine.models.control.controlnet import ControlModel, ControlNetUse, Run
+from engine.memory.handle import ModelHandle
+from engine.models.assembly import fill
+from engine.models.control.controlnet import ControlModel, ControlNetUse, Planned, Run
 from engine.models.control.errors import ControlError, other_base
 from engine.models.control.hints import channels_of
+from engine.models.control.names import hint_levels
 from engine.models.nets.control import ControlNet, ControlNetConfig
+from engine.models.nets.lent import Lent, lending
 from engine.models.nets.patches import Call
 from engine.models.nets.unet import UNet, UNetConfig
 from engine.tensors.values import Control, Image
 
 MARKER = "lora_controlnet"
-
-
-class LowRank(nn.Module):
-    """A linear layer or a convolution with a low-rank change beside it, which is never multiplied out."""
-
-    def __init__(self, layer: nn.Linear | nn.Conv2d, rank: int) -> None:
-        super().__init__()
-        self.weight, self.bias = layer.weight, layer.bias
-        wide = (layer.weight.shape[0], rank)
-        if isinstance(layer, nn.Conv2d):
-            self.up = nn.Parameter(torch.empty(*wide, 1, 1))
-            self.stride, self.padding = layer.stride, layer.padding
-        else:
-            self.up = nn.Parameter(torch.empty(wide))
-        self.down = nn.Parameter(torch.empty(rank, *layer.weight.shape[1:]))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """`x` after the changed layer."""
-        if self.weight.ndim == 2:
-            return F.linear(x, self.weight, self.bias) + F.linear(F.linear(x, self.down), self.up)
-        assert not isinstance(self.padding, str)
-        small = F.conv2d(x, self.down, None, self.stride, self.padding)
-        return F.conv2d(x, self.weight, self.bias, self.stride, self.padding) + F.conv2d(small, self.up)
+_OWN = ("zero_convs.", "middle_block_out.", "input_hint_block.")  # what no UNet has
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Borrowing:
-    """A ControlNet without weights, and those that it computes with for one call."""
+class Borrowing(Planned):
+    """A ControlNet that has layers of a UNet while it is asked."""
 
-    shell: ControlNet
-    weights: Mapping[str, Tensor]
+    base: UNet
 
-    @property
-    def config(self) -> ControlNetConfig:
-        """Its shape."""
-        return self.shell.config
-
-    def embedded(self, hint: Tensor) -> Tensor:
-        """See `ControlNet`."""
-        prefix = "input_hint_block."
-        own = {name.removeprefix(prefix): w for name, w in self.weights.items() if name.startswith(prefix)}
-        out: Tensor = functional_call(self.shell.input_hint_block, own, (hint,))
-        return out
-
-    def __call__(
-        self, x: Tensor, timesteps: Tensor, context: Tensor, y: Tensor | None, hint: Tensor, tasks: Sequence[int]
-    ) -> list[Tensor]:
-        """See `ControlNet`."""
-        outputs: list[Tensor] = functional_call(self.shell, dict(self.weights), (x, timesteps, context, y, hint, tasks))
-        return outputs
+    def prepared(self, net: ControlNet) -> AbstractContextManager[None]:
+        """See `Planned`."""
+        return lending(self.base, net)
 
 
-class Shells:
-    """The net of the last UNet that a control-lora was used with, and the file's tensors where it computes."""
+class Latest:
+    """The net of the last kind of UNet that a control-lora was used with."""
 
-    __slots__ = ("key", "own", "shell")
+    __slots__ = ("key", "net")
 
     def __init__(self) -> None:
         self.key: object = None
-        self.shell: ControlNet | None = None
-        self.own: dict[str, Tensor] = {}
+        self.net: ModelHandle[ControlNet] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,7 +61,7 @@ class ControlLoraModel(ControlModel):
     pooled: bool = False
     tasks: tuple[int, ...] = ()
     soft: float = 1.0
-    shells: Shells = field(default_factory=Shells, repr=False)
+    latest: Latest = field(default_factory=Latest, repr=False)
 
     @property
     def nbytes(self) -> int:
@@ -115,60 +78,60 @@ class ControlLoraModel(ControlModel):
         return replace(self, soft=base)
 
     def run(self, call: Call) -> AbstractContextManager[tuple[Run, torch.device, torch.dtype]]:
-        """See `ControlNetModel`. The weights are those that the UNet has in this call, with its adapters."""
-        return self._borrowed(call)
-
-    @contextmanager
-    def _borrowed(self, call: Call) -> Iterator[tuple[Run, torch.device, torch.dtype]]:
+        """See `ControlNetModel`. What is lent is as the UNet has it in this call, with its adapters."""
         assert isinstance(call.net, UNet)
         device, dtype = call.x.device, call.x.dtype
         key = (call.net.config, str(device), dtype)
-        if self.shells.key != key:
-            shell = self._shell(call.net.config)
-            own = {name: self._placed(name, like, device, dtype) for name, like in shell.state_dict().items()}
-            self.shells.shell, self.shells.own = shell, {name: t for name, t in own.items() if t is not None}
-            self.shells.key = key
-        assert self.shells.shell is not None
-        names = self.shells.shell.state_dict().keys()
-        base = {name: weight for name, weight in call.net.named_parameters() if name in names}
-        missing = [name for name in names if name not in base and name not in self.shells.own]
+        if self.latest.net is None or self.latest.key != key:
+            self.latest.net, self.latest.key = self._net(call.net.config, device, dtype), key
+        return nullcontext((Borrowing(self.latest.net, call.net), device, dtype))
+
+    def _net(self, base: UNetConfig, device: torch.device, dtype: torch.dtype) -> ModelHandle[ControlNet]:
+        """The net for a UNet: its tensors are the file's, all else is lent. Raises `ControlError` if they misfit."""
+        with torch.device("meta"):
+            net = ControlNet(ControlNetConfig(replace(base, in_channels=4), *self._hint()))
+        self._check_places(net, base)
+        for path, layer in list(net.named_modules()):
+            leaves = frozenset(name for name, weight in layer._parameters.items() if weight is not None)
+            if leaves and not path.startswith(_OWN):
+                self._lend(net, path, layer, leaves)
+        wanted = net.state_dict()
+        missing = [name for name in wanted if _in_file(name) not in self.tensors]
         if missing:
             raise ControlError(
                 "this control-lora is incomplete",
                 where=self.name,
-                expected=missing[0],
+                expected=_in_file(missing[0]),
                 got=f"{len(self.tensors)} tensors, {len(missing)} too few",
                 hint="Is the file whole? Download it again.",
             )
-        yield Borrowing(self.shells.shell, {**base, **self.shells.own}), device, dtype
+        own = {name: self._fitted(_in_file(name), like) for name, like in wanted.items()}
+        return ModelHandle(fill(net, own, dtype, self.name, exact=True, narrow=True), device)
 
-    def _shell(self, base: UNetConfig) -> ControlNet:
-        """The net for a UNet, with a place for every low-rank change. Raises `ControlError` if one has none."""
-        config = ControlNetConfig(replace(base, in_channels=4), *self._hint())
-        with torch.device("meta"):
-            shell = ControlNet(config)
-            for name, up in self.tensors.items():
-                if name.endswith(".up"):
-                    self._widen(shell, name.removesuffix(".up"), up, base)
-        unknown = [name for name in self.tensors if name not in shell.state_dict()]
-        if unknown:
-            raise other_base(self.name, "control-lora", base, f"a net that has {unknown[0]}")
-        return shell
+    def _check_places(self, net: ControlNet, base: UNetConfig) -> None:
+        """Raise `ControlError` if a tensor is for a layer that `net` does not have."""
+        modules = dict(net.named_modules())
+        for name in self.tensors:
+            path, _, leaf = name.rpartition(".")
+            layer = modules.get(path)
+            if leaf in ("up", "down"):
+                whole = {f"{path}.up", f"{path}.down"} <= self.tensors.keys()
+                if not isinstance(layer, nn.Linear | nn.Conv2d) or not whole:
+                    raise other_base(self.name, "control-lora", base, f"a net whose {path} is another layer")
+            elif layer is None or layer._parameters.get(leaf) is None:
+                raise other_base(self.name, "control-lora", base, f"a net that has {name}")
 
-    def _widen(self, shell: ControlNet, path: str, up: Tensor, base: UNetConfig) -> None:
-        parent, _, leaf = path.rpartition(".")
-        try:
-            layer = shell.get_submodule(path)
-        except AttributeError:
-            layer = None
-        if not isinstance(layer, nn.Linear | nn.Conv2d) or f"{path}.down" not in self.tensors:
-            raise other_base(self.name, "control-lora", base, f"a net whose {path} is another layer")
-        setattr(shell.get_submodule(parent), leaf, LowRank(layer, up.shape[1]))
+    def _lend(self, net: ControlNet, path: str, layer: nn.Module, leaves: frozenset[str]) -> None:
+        """Put a layer that is lent in the place of `layer`, unless the file has all of it."""
+        own = frozenset(leaf for leaf in leaves if f"{path}.{leaf}" in self.tensors)
+        up = self.tensors.get(f"{path}.up")
+        if own != leaves or up is not None:
+            parent, _, leaf = path.rpartition(".")
+            setattr(net.get_submodule(parent), leaf, Lent(layer, own, None if up is None else up.shape[1]))
 
-    def _placed(self, name: str, like: Tensor, device: torch.device, dtype: torch.dtype) -> Tensor | None:
-        tensor = self.tensors.get(name)
-        if tensor is None:
-            return None
+    def _fitted(self, name: str, like: Tensor) -> Tensor:
+        """The file's tensor in the shape of `like`, which may have other sides of 1."""
+        tensor = self.tensors[name]
         if tensor.numel() != like.numel() or tensor.shape[0] != like.shape[0]:
             raise ControlError(
                 "this control-lora is for another base model",
@@ -177,14 +140,21 @@ class ControlLoraModel(ControlModel):
                 got=f"{tuple(tensor.shape)}",
                 hint="Load a control-lora made for the checkpoint, or a checkpoint of its family.",
             )
-        return tensor.reshape(like.shape).to(device, dtype)
+        return tensor.reshape(like.shape)
 
     def _hint(self) -> tuple[tuple[int, ...], int]:
         """Channels of the hint net's levels, and of hints."""
-        found, place = [], 0
-        while f"input_hint_block.{place + 2}.weight" in self.tensors:
-            found.append(self.tensors[f"input_hint_block.{place}.weight"].shape[0])
-            place += 4
-        if not found:
-            raise ControlError("this control-lora is incomplete", where=self.name, expected="input_hint_block.0.weight")
-        return tuple(found), self.tensors["input_hint_block.0.weight"].shape[1]
+        levels = hint_levels({name: tuple(tensor.shape) for name, tensor in self.tensors.items()})
+        if not levels:
+            raise ControlError(
+                "this control-lora is incomplete",
+                where=self.name,
+                expected="input_hint_block.0.weight",
+                hint="Is the file whole? Download it again.",
+            )
+        return levels, self.tensors["input_hint_block.0.weight"].shape[1]
+
+
+def _in_file(name: str) -> str:
+    """What a file calls a tensor of the net."""
+    return name.removesuffix(".weight") if name.endswith((".up.weight", ".down.weight")) else name

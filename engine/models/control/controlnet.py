@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Generic, Protocol, TypeVar
@@ -15,11 +15,12 @@ from torch.nn import functional as F
 
 from engine.memory.handle import ModelHandle
 from engine.memory.work import Given, in_one_piece
-from engine.models.control.errors import ControlError, family_of, other_base
+from engine.models.control.errors import ControlError, other_base
 from engine.models.control.hints import Kept, channels_of, for_rows
 from engine.models.nets.control import ControlNet, ControlNetConfig, kept_maps
 from engine.models.nets.patches import Call, Patch, Site
 from engine.models.nets.unet import UNet, UNetConfig
+from engine.models.widths import family_of_tokens
 from engine.tensors.values import Control, Image
 
 TASKS = (
@@ -59,7 +60,10 @@ class ControlModel(ABC):
     def with_weights(self, base: float) -> ControlModel:  # noqa: ARG002
         """The same net with soft weights, see `ControlNetModel`. Raises `ControlError` for other kinds of nets."""
         raise ControlError(
-            "this net has no weights by depth", where=f"{self.name}, input control_net", expected="a ControlNet"
+            "this net has no weights by depth",
+            where=f"{self.name}, input control_net",
+            expected="a ControlNet or a control-lora",
+            hint="Remove the node: what an adapter adds has no depth to weigh it by.",
         )
 
 
@@ -73,6 +77,12 @@ class Run(Protocol):
 
     def embedded(self, hint: Tensor) -> Tensor:
         """See `ControlNet`."""
+        ...
+
+    def least(
+        self, x: Tensor, timesteps: Tensor, context: Tensor, y: Tensor | None, hint: Tensor, tasks: Sequence[int]
+    ) -> int:
+        """The least bytes with which all of this can be answered; `hint` is not embedded."""
         ...
 
     def __call__(
@@ -94,6 +104,10 @@ class Planned:
         with self.net.look() as net:
             return net.config
 
+    def prepared(self, net: ControlNet) -> AbstractContextManager[None]:  # noqa: ARG002
+        """A block in which the net can be asked what it adds."""
+        return nullcontext()
+
     def embedded(self, hint: Tensor) -> Tensor:
         """See `ControlNet`."""
 
@@ -102,17 +116,41 @@ class Planned:
 
         return self.net.run(lambda: in_one_piece("hint", lambda net, hint: net.embedded(hint), hint), computed)
 
+    def least(
+        self, x: Tensor, timesteps: Tensor, context: Tensor, y: Tensor | None, hint: Tensor, tasks: Sequence[int]
+    ) -> int:
+        """The least bytes with which both questions can be answered; `hint` is not embedded."""
+        shape = len(x), self.config.unet.model_channels, *x.shape[-2:]
+        seen = torch.empty(shape, dtype=x.dtype, device="meta")
+        embedding = in_one_piece("hint", lambda net, hint: net.embedded(hint), hint)
+        adding = in_one_piece("added", _adding(tasks), *_given_to(x, timesteps, context, seen, y))
+        return max(self.net.least(embedding), self.net.least(adding))
+
     def __call__(
         self, x: Tensor, timesteps: Tensor, context: Tensor, y: Tensor | None, hint: Tensor, tasks: Sequence[int]
     ) -> list[Tensor]:
         """See `ControlNet`."""
+        added, inputs = _adding(tasks), _given_to(x, timesteps, context, hint, y)
 
-        def added(net: ControlNet, x: Tensor, times: Tensor, words: Tensor, hint: Tensor, *y: Tensor) -> list[Tensor]:
-            outputs: list[Tensor] = net(x, times, words, y[0] if y else None, hint, tasks)
-            return outputs
+        def computed(net: ControlNet, _given: Given) -> list[Tensor]:
+            with self.prepared(net):
+                return added(net, *inputs)
 
-        inputs = (x, timesteps, context, hint) if y is None else (x, timesteps, context, hint, y)
-        return self.net.run(lambda: in_one_piece("added", added, *inputs), lambda net, _given: added(net, *inputs))
+        return self.net.run(lambda: in_one_piece("added", added, *inputs), computed)
+
+
+def _adding(tasks: Sequence[int]) -> Callable[..., list[Tensor]]:
+    """What a net adds, of inputs in the order of `_given_to`."""
+
+    def added(net: ControlNet, x: Tensor, times: Tensor, words: Tensor, hint: Tensor, *y: Tensor) -> list[Tensor]:
+        outputs: list[Tensor] = net(x, times, words, y[0] if y else None, hint, tasks)
+        return outputs
+
+    return added
+
+
+def _given_to(x: Tensor, timesteps: Tensor, context: Tensor, hint: Tensor, y: Tensor | None) -> tuple[Tensor, ...]:
+    return (x, timesteps, context, hint) if y is None else (x, timesteps, context, hint, y)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -236,10 +274,8 @@ class ControlNetUse(HintUse[Runnable]):
 
             cell = net.config.downscale
             (seen,) = for_rows(hint, call.rows, canvas, self.kept, (str(device), dtype), embed, cell=cell)
-            y = None if net.config.unet.vector_channels is None or call.y is None else call.y.to(device, dtype)
-            x = call.x[:, : net.config.unet.in_channels].to(device, dtype)
-            context = _context(model.name, call, net.config.unet).to(device, dtype)
-            outputs = net(x, call.timesteps.to(device), context, y, seen, model.tasks)
+            x, times, context, y = _asked(model.name, call, net.config.unet, device, dtype)
+            outputs = net(x, times, context, y, seen, model.tasks)
         if not bool(outputs[-1].isfinite().all()) and bool(call.x.isfinite().all()):
             raise ControlError(
                 "this ControlNet gives numbers that are none",
@@ -253,6 +289,14 @@ class ControlNetUse(HintUse[Runnable]):
         scales = [self.strength * model.soft ** (last - place) for place in range(len(outputs))]
         added = [(out * scale).to(call.x) for out, scale in zip(outputs, scales, strict=True)]
         return Added(tuple(added[:-1]), added[-1])
+
+    def least(self, call: Call) -> int:
+        """See `Patch`: the net is asked for all rows at once."""
+        with self.model.run(call) as (net, device, dtype):
+            x, times, context, y = _asked(self.model.name, call, net.config.unet, device, dtype)
+            sides = (side * net.config.downscale for side in x.shape[-2:])
+            hint = torch.empty(1, net.config.hint_channels, *sides, dtype=dtype, device="meta")
+            return net.least(x, times, context, y, hint, self.model.tasks)
 
     def row_numbers(self, net: nn.Module, x: Tensor) -> int:
         """What is added has the sizes of what the net keeps; the hint's embedding is as large as its finest level."""
@@ -286,6 +330,15 @@ def _fitted(added: Tensor, x: Tensor) -> Tensor:
     return F.interpolate(added, size=x.shape[-2:], mode="nearest-exact")
 
 
+def _asked(
+    name: str, call: Call, config: UNetConfig, device: torch.device, dtype: torch.dtype
+) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+    """What a net is given of a call: `x`, timesteps, tokens and a vector, where it takes one."""
+    y = None if config.vector_channels is None or call.y is None else call.y.to(device, dtype)
+    x, times = call.x[:, : config.in_channels].to(device, dtype), call.timesteps.to(device)
+    return x, times, _context(name, call, config).to(device, dtype), y
+
+
 def _context(name: str, call: Call, config: UNetConfig) -> Tensor:
     """The tokens `(B, T, D)` that the net reads: those that a row has for it, else those that the UNet reads.
 
@@ -309,7 +362,7 @@ def _context(name: str, call: Call, config: UNetConfig) -> Tensor:
 
 def _check_base(name: str, own: UNetConfig, base: UNetConfig, *, told: bool) -> None:
     if own.context_channels != base.context_channels:
-        raise other_base(name, "ControlNet", base, family_of(own.context_channels))
+        raise other_base(name, "ControlNet", base, family_of_tokens(own.context_channels))
     if kept_maps(own) != kept_maps(base):
         raise other_base(name, "ControlNet", base, f"feature maps of {_in_words(own)} instead of {_in_words(base)}")
     if own.vector_channels is not None and (not told or own.vector_channels != base.vector_channels):

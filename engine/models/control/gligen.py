@@ -13,14 +13,15 @@ from torch import Tensor
 from engine.memory.handle import ModelHandle
 from engine.memory.precision import compute_dtype
 from engine.memory.work import in_one_piece
-from engine.models.assembly import fill
-from engine.models.control.errors import ControlError, family_of, other_base, sound
+from engine.models.assembly import fill, unfilled
+from engine.models.control.errors import ControlError, other_base, sound
 from engine.models.detect import ArchitectureError, Shapes, detect, wrong_kind
 from engine.models.diffusers_names import is_unet, unet_names
 from engine.models.nets.gligen import Gligen, GligenConfig
 from engine.models.nets.patches import Call, Patch, Site
 from engine.models.nets.unet import UNet, UNetConfig
 from engine.models.weights import open_weights
+from engine.models.widths import family_of_tokens
 from engine.tensors.rows import Row
 from engine.tensors.values import Control
 
@@ -82,11 +83,17 @@ class Grounding(Control, Patch):
             raise ControlError(
                 "this phrase was encoded by another text encoder than GLIGEN was trained with",
                 where=f"{self.model.name}, input clip",
-                expected=f"a pooled state of {family_of(width)}",
+                expected=f"a pooled state of {family_of_tokens(width)}",
                 got=f"one of width {box.phrase.shape[-1]}",
+                hint="Load GLIGEN made for the checkpoint, or connect the text encoder that it was trained with.",
             )
         if len(self.boxes) == MAX_BOXES:
-            raise ControlError("too many boxes", where=self.model.name, expected=f"{MAX_BOXES} at the most")
+            raise ControlError(
+                "too many boxes",
+                where=self.model.name,
+                expected=f"{MAX_BOXES} at the most",
+                hint="Put several things into one box, or leave some out.",
+            )
         return replace(self, boxes=(*self.boxes, box))
 
     def begun(self, call: Call) -> Patch:
@@ -157,7 +164,7 @@ def load_gligen(path: Path, device: torch.device, *, dtype: torch.dtype | None =
     wanted = {old: _place(renamed.get(new, new)) for old, new in own.items()}
     tensors = {new: weights[old] for old, new in wanted.items() if new is not None}
     config = gligen_config({name: tuple(tensor.shape) for name, tensor in tensors.items()}, path.name)
-    with torch.device("meta"):
+    with unfilled():
         net = Gligen(config)
     dtype = dtype or compute_dtype(device)
     fill(net, tensors, dtype, path.name, exact=True)
@@ -189,7 +196,7 @@ def _place(name: str) -> str | None:
 
 def _check(name: str, net: Gligen, base: UNetConfig) -> None:
     if net.config.tokens != base.context_channels:
-        raise other_base(name, "GLIGEN", base, family_of(net.config.tokens))
+        raise other_base(name, "GLIGEN", base, family_of_tokens(net.config.tokens))
     widths = {mult * base.model_channels for mult in base.channel_mult}
     got = set(net.config.layers.values())
     if not got <= widths:

@@ -62,6 +62,7 @@ def _no_picture(image: Tensor, wanted: int, where: str) -> ControlError:
         where=f"{where}, input image",
         expected=f"a picture of {wanted} channel{'s' if wanted > 1 else ''}",
         got=f"a tensor of shape {tuple(image.shape)}",
+        hint="Connect a picture of at least one pixel; masks become pictures by MaskToImage.",
     )
 
 

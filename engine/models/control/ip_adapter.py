@@ -15,8 +15,8 @@ from torch.nn import functional as F
 from engine.memory.handle import ModelHandle
 from engine.memory.precision import compute_dtype
 from engine.memory.work import Given, Work, in_one_piece
-from engine.models.assembly import fill
-from engine.models.control.errors import ControlError, family_of, other_base, sound
+from engine.models.assembly import fill, unfilled
+from engine.models.control.errors import ControlError, other_base, sound
 from engine.models.control.hints import Kept
 from engine.models.detect import ArchitectureError, Shapes, detect, wrong_kind
 from engine.models.nets.patches import Attend, Call, Patch, Site
@@ -24,6 +24,7 @@ from engine.models.nets.picture_prompts import HEAD_CHANNELS, FullProjection, IP
 from engine.models.nets.unet import UNet, UNetConfig
 from engine.models.vision.tower import ImageStates
 from engine.models.weights import open_weights
+from engine.models.widths import IMAGE_EMBEDDINGS, IMAGE_TOWERS, family_of_tokens
 from engine.tensors.rows import Row, Rows
 
 Form: TypeAlias = Literal["plain", "full", "plus"]
@@ -31,7 +32,6 @@ Place: TypeAlias = tuple[str, int, int]
 """Part, block, and layer of a cross-attention."""
 
 PLAIN_TOKENS = 4
-_TOWERS = {1024: "CLIP-ViT-H (or ViT-L)", 1280: "CLIP-ViT-H", 1664: "CLIP-ViT-bigG", 768: "CLIP-ViT-L"}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,10 +60,11 @@ class IPAdapterModel:
         """The tokens `(B, T, D)` of pictures. Raises `ControlError` for another image tower's states."""
         seen = states.penultimate if self.wants_states else states.embeddings
         if seen.shape[-1] != self.seen:
+            tower = (IMAGE_TOWERS if self.wants_states else IMAGE_EMBEDDINGS).get(self.seen)
             raise ControlError(
                 "these pictures were seen by another image encoder",
                 where=f"{self.name}, input clip_vision",
-                expected=f"one of width {self.seen}" + (f", {_TOWERS[self.seen]}" if self.seen in _TOWERS else ""),
+                expected=f"one of width {self.seen}" + (f", {tower}" if tower else ""),
                 got=f"{seen.shape[-1]}",
                 hint="Load the CLIP vision model that the IP-Adapter was trained with.",
             )
@@ -220,7 +221,7 @@ def load_ip_adapter(path: Path, device: torch.device, *, dtype: torch.dtype | No
     }
     if not layers or not any(name.startswith("image_proj.") for name in shapes):
         raise wrong_kind(path, detect(shapes), "an IP-Adapter, plain or plus")
-    with torch.device("meta"):
+    with unfilled():
         form, projection = _projection(shapes, path.name)
         net = IPAdapter(projection, layers)
     own = {name: weights[name] for name in weights if name.startswith(("image_proj.", "ip_adapter."))}
@@ -264,7 +265,7 @@ def _projection(shapes: Shapes, where: str) -> tuple[Form, nn.Module]:
 
 def _check(name: str, net: IPAdapter, numbers: dict[Place, int], config: UNetConfig, width: int) -> None:
     if width != config.context_channels:
-        raise other_base(name, "IP-Adapter", config, family_of(width))
+        raise other_base(name, "IP-Adapter", config, family_of_tokens(width))
     wanted = {str(number) for number in numbers.values()}
     if wanted != set(net.ip_adapter.keys()):
         raise other_base(

@@ -11,16 +11,17 @@ from torch import Tensor
 from engine.foundation.json import parse_lenient
 from engine.memory.handle import ModelHandle
 from engine.memory.precision import compute_dtype
-from engine.models.assembly import fill
+from engine.models.assembly import fill, unfilled
 from engine.models.configs import unet_config
 from engine.models.control.control_lora import MARKER, ControlLoraModel
 from engine.models.control.controlnet import ControlModel, ControlNetModel
-from engine.models.control.errors import ControlError, family_of
-from engine.models.control.names import controlnet_names
+from engine.models.control.errors import ControlError
+from engine.models.control.names import controlnet_names, hint_levels
 from engine.models.control.t2i import T2IAdapterModel, adapter_names, adapter_net
 from engine.models.detect import ArchitectureError, Shapes, detect, wrong_kind
 from engine.models.nets.control import TASK_CHANNELS, ControlNet, ControlNetConfig, UnionConfig
 from engine.models.weights import Weights, open_weights
+from engine.models.widths import family_of_tokens
 
 UNION_HEADS = 8  # of the published unions; cannot be seen in shapes
 _PREFIX, _DIFFERENCE = "control_model.", "difference"
@@ -48,7 +49,7 @@ def load_control(
     if _DIFFERENCE in weights:
         named = _summed(named, base, path)
     config = controlnet_config({name: tuple(tensor.shape) for name, tensor in named.items()}, path.name)
-    with torch.device("meta"):
+    with unfilled():
         net = ControlNet(config)
     fill(net, named, dtype, path.name, exact=True)
     return ControlNetModel(path.name, ModelHandle(net, device), _pools(path))
@@ -58,10 +59,7 @@ def controlnet_config(shapes: Shapes, where: str) -> ControlNetConfig:
     """The shape of a ControlNet from those of its tensors in original names. Raises `ArchitectureError`."""
     width = shapes.get("input_blocks.0.0.weight", (0,))[0]
     unet = unet_config({**shapes, "out.2.weight": (4, width, 3, 3)}, "", where=where)
-    hint, place = [], 0
-    while f"input_hint_block.{place + 2}.weight" in shapes:
-        hint.append(shapes[f"input_hint_block.{place}.weight"][0])
-        place += 4
+    hint = hint_levels(shapes)
     if not hint:
         raise ArchitectureError("a tensor is missing", where=where, expected="input_hint_block.0.weight")
     union = None
@@ -110,7 +108,7 @@ def _summed(named: Mapping[str, Tensor], base: Mapping[str, Tensor] | None, path
                 where=f"{path.name}, input model",
                 expected=f"{name} of shape {tuple(tensor.shape)}",
                 got=f"{tuple(own.shape)}",
-                hint="" if got is None else f"Connect a model of {family_of(got.shape[1])}.",
+                hint="" if got is None else f"Connect a model of {family_of_tokens(got.shape[1])}.",
             )
         wide = tensor.float()
         summed[name] = wide if own is None else wide + own.detach().to(wide)

@@ -13,7 +13,7 @@ from torch import Tensor
 from engine.memory.handle import ModelHandle
 from engine.memory.precision import compute_dtype
 from engine.memory.work import Given, Work, in_one_piece
-from engine.models.assembly import fill
+from engine.models.assembly import fill, unfilled
 from engine.models.control.errors import ControlError, sound
 from engine.models.detect import detect, wrong_kind
 from engine.models.nets.patches import Attend, Patch, Site
@@ -95,7 +95,7 @@ def load_style_model(path: Path, device: torch.device, *, dtype: torch.dtype | N
         raise wrong_kind(path, detect(weights.shapes), "a style model (the style form of T2I-Adapter)")
     (_, tokens, channels), (_, width) = weights.shapes[_MARK], weights.shapes["proj"]
     layers = len({name.split(".")[1] for name in weights if name.startswith("transformer_layes.")})
-    with torch.device("meta"):
+    with unfilled():
         net = StyleAdapter(channels, width, tokens, layers)
     dtype = dtype or compute_dtype(device)
     fill(net, weights, dtype, path.name, exact=True)

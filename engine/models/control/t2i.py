@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from engine.memory.handle import ModelHandle
 from engine.memory.work import Given, in_one_piece
-from engine.models.assembly import fill
+from engine.models.assembly import fill, unfilled
 from engine.models.control.controlnet import ControlModel, HintUse
 from engine.models.control.errors import other_base, sound
 from engine.models.control.hints import channels_of, for_rows
@@ -157,7 +157,7 @@ def adapter_net(weights: Mapping[str, Tensor], names: Mapping[str, str], dtype: 
     """The net of a file's tensors. Raises `ArchitectureError` for missing or unknown ones."""
     named = {new: weights[old] for old, new in names.items()}
     config = adapter_config({name: tuple(tensor.shape) for name, tensor in named.items()}, where)
-    with torch.device("meta"):
+    with unfilled():
         net = T2IAdapter(config)
     return sound(fill(net, named, dtype, where, exact=True), "T2I-Adapter", where)
 

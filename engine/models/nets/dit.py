@@ -7,24 +7,24 @@ the paper. One class serves every size: what differs is in `DiTConfig`, which is
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from engine.models.nets.denoising import DenoisingNet
-from engine.models.nets.patches import Call, Patch, Site, through
+from engine.models.nets.patches import Call, Patch, Site
 from engine.models.nets.transformer import (
     Mlp,
     NumberEmbedding,
     PatchEmbedding,
     SelfAttention,
+    in_squares,
     modulated,
-    padded,
     picture_of,
     positions,
     started_in_tokens,
+    through_blocks,
     token_activations,
     token_count,
 )
@@ -141,13 +141,12 @@ class DiT(DenoisingNet):
         """
         start = started_in_tokens(patches, Call.of(self, x, timesteps, context, y, sigma, rows), self.config.width)
         height, width = x.shape[-2:]
-        squares = padded(x, self.config.patch)
-        cells = (squares.shape[-2] // self.config.patch, squares.shape[-1] // self.config.patch)
-        tokens = self.x_embedder(squares) + self._places(cells, x)
+        squares, cells = in_squares(x, self.config.patch)
         condition = (self.t_embedder(timesteps, x.dtype) + self.y_embedder(y))[:, None]
-        for number, block in enumerate(self.blocks):
-            site = start and replace(start, part="stack", block=number, layer=number, cells=cells)
-            tokens = through(site, tokens, partial(block, condition=condition, site=site))
+        # What goes in has no name here, so that it is let go of once the first block has been through.
+        tokens = through_blocks(
+            start, self.blocks, self.x_embedder(squares) + self._places(cells, x), cells, condition=condition
+        )
         out = picture_of(self.final_layer(tokens, condition), cells, self.config.patch)
         return out[..., :height, :width]
 

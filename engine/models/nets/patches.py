@@ -101,6 +101,10 @@ class Patch:
         """The patch for one call, in which it may keep what it computes from what the net is given."""
         return self
 
+    def least(self, call: Call) -> int:  # noqa: ARG002
+        """The least bytes that a net takes which the patch asks during a call; 0 where memory is not planned."""
+        return 0
+
     def row_numbers(self, net: nn.Module, x: Tensor) -> int:  # noqa: ARG002
         """How many numbers the patch keeps for one row of a call on `x` `(B, C, h, w)`, beyond what the net keeps."""
         return 0

@@ -8,26 +8,26 @@ papers. One class serves every size: what differs is in `PixArtConfig`, which is
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from engine.models.nets.denoising import DenoisingNet
-from engine.models.nets.patches import Call, Patch, Site, attention, sources, through
+from engine.models.nets.patches import Call, Patch, Site, attention, sources
 from engine.models.nets.transformer import (
     Mlp,
     NumberEmbedding,
     PatchEmbedding,
     SelfAttention,
+    in_squares,
     joined_heads,
     modulated,
-    padded,
     picture_of,
     positions,
     split_heads,
     started_in_tokens,
+    through_blocks,
     token_activations,
     token_count,
 )
@@ -179,16 +179,20 @@ class PixArt(DenoisingNet):
         """
         start = started_in_tokens(patches, Call.of(self, x, timesteps, context, y, sigma, rows), self.config.width)
         height, width = x.shape[-2:]
-        squares = padded(x, self.config.patch)
-        cells = (squares.shape[-2] // self.config.patch, squares.shape[-1] // self.config.patch)
-        tokens = self.x_embedder(squares) + positions(self.config.width, cells, self.config.span, x)
+        squares, cells = in_squares(x, self.config.patch)
         time = self.t_embedder(timesteps, x.dtype)
         if self.config.sizes and y is not None:
             time = time + self._size(y, x.dtype)
         modulation, words = self.t_block(time).reshape(len(x), 6, -1), self.y_embedder(context)
-        for number, block in enumerate(self.blocks):
-            site = start and replace(start, part="stack", block=number, layer=number, cells=cells)
-            tokens = through(site, tokens, partial(block, context=words, modulation=modulation, site=site))
+        tokens = through_blocks(
+            start,
+            self.blocks,
+            # Without a name here, so that it is let go of once the first block has been through.
+            self.x_embedder(squares) + positions(self.config.width, cells, self.config.span, x),
+            cells,
+            context=words,
+            modulation=modulation,
+        )
         out = picture_of(self.final_layer(tokens, time), cells, self.config.patch)
         return out[..., :height, :width]
 

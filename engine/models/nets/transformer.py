@@ -6,7 +6,9 @@ Attribute names follow the key names of the published checkpoints.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
+from functools import partial
 from typing import ClassVar
 
 import torch
@@ -14,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from engine.foundation.errors import EaselError
-from engine.models.nets.patches import Call, Patch, Site, attention, sources, started
+from engine.models.nets.patches import Call, Patch, Site, attention, sources, started, through
 from engine.models.nets.unet import timestep_embedding
 
 NORM_EPS = 1e-6  # of norms without weights
@@ -163,10 +165,23 @@ def _sinusoids(channels: int, count: int, span: float, device: torch.device) -> 
     return torch.cat([angles.sin(), angles.cos()], dim=1)
 
 
-def padded(x: Tensor, patch: int) -> Tensor:
-    """`x` `(B, C, h, w)` with its last row and column repeated until squares of `patch` cells fill it."""
+def in_squares(x: Tensor, patch: int) -> tuple[Tensor, tuple[int, int]]:
+    """`x` `(B, C, h, w)` with its last row and column repeated until squares of `patch` cells fill it; rows and columns
+    of squares.
+    """
     right, below = -x.shape[-1] % patch, -x.shape[-2] % patch
-    return F.pad(x, (0, right, 0, below), mode="replicate") if right or below else x
+    filled = F.pad(x, (0, right, 0, below), mode="replicate") if right or below else x
+    return filled, (filled.shape[-2] // patch, filled.shape[-1] // patch)
+
+
+def through_blocks(
+    start: Site | None, blocks: Iterable[nn.Module], tokens: Tensor, cells: tuple[int, int], **given: Tensor
+) -> Tensor:
+    """Tokens `(B, N, C)` after all `blocks` of a net, each of which is `given` the same beside them and its site."""
+    for number, block in enumerate(blocks):
+        site = start and replace(start, part="stack", block=number, layer=number, cells=cells)
+        tokens = through(site, tokens, partial(block, site=site, **given))
+    return tokens
 
 
 def picture_of(tokens: Tensor, cells: tuple[int, int], patch: int) -> Tensor:

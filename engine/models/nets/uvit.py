@@ -20,7 +20,7 @@ from engine.models.nets.transformer import (
     Mlp,
     PatchEmbedding,
     SelfAttention,
-    padded,
+    in_squares,
     picture_of,
     started_in_tokens,
     token_activations,
@@ -145,8 +145,7 @@ class UViT(DenoisingNet):
         """
         start = started_in_tokens(patches, Call.of(self, x, timesteps, context, y, sigma, rows), self.config.width)
         height, width = x.shape[-2:]
-        squares = padded(x, self.config.patch)
-        cells = (squares.shape[-2] // self.config.patch, squares.shape[-1] // self.config.patch)
+        squares, cells = in_squares(x, self.config.patch)
         before = self._before(timesteps, context, y, x.dtype)
         tokens = torch.cat([*before, self.patch_embed(squares)], dim=1) + self._places(cells)
         skips: list[Tensor] = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from tokenizers import Tokenizer
@@ -11,13 +12,15 @@ from tokenizers.models import WordPiece
 from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer
 from torch import Tensor
-from transformers import BertConfig, BertModel
 
 from engine.foundation.json import parse_lenient
-from engine.models.assembly import fill
+from engine.models.assembly import fill, unfilled
 from engine.models.detect import ArchitectureError, Shapes
 from engine.models.text.tokenizer import ClipTokenizer
 from engine.models.text.tower import HEAD_CHANNELS, Recipe
+
+if TYPE_CHECKING:
+    from transformers import BertConfig, BertModel
 
 WORDS = "embeddings.word_embeddings.weight"
 VOCABULARY = "vocab.txt"
@@ -29,12 +32,14 @@ def load_bert(weights: Mapping[str, Tensor], dtype: torch.dtype | None, where: s
 
     Raises `ArchitectureError` if tensors are missing or misfit.
     """
+    from transformers import BertModel  # late: see `text.tower`
+
     named = {name.removeprefix("bert."): tensor for name, tensor in weights.items()}
     try:
         config = _config({name: tuple(tensor.shape) for name, tensor in named.items()})
     except KeyError as error:
         raise ArchitectureError("the text encoder is incomplete", where=where, expected=str(error.args[0])) from error
-    with torch.device("meta"):
+    with unfilled():
         net = BertModel(config, add_pooling_layer=False)
     fill(net, named, dtype, where)
     net.embeddings.token_type_ids = torch.zeros_like(net.embeddings.position_ids)  # one text, no second part
@@ -70,6 +75,8 @@ def read_bert_tokenizer(folder: Path) -> tuple[ClipTokenizer, Recipe]:
 
 
 def _config(shapes: Shapes) -> BertConfig:
+    from transformers import BertConfig
+
     vocabulary, width = shapes[WORDS]
     layers = 0
     while f"encoder.layer.{layers}.attention.self.query.weight" in shapes:

@@ -9,7 +9,7 @@ from typing import ClassVar, NoReturn
 import torch
 
 from engine.foundation.errors import EaselError
-from engine.models.text.sentencepiece import FILES
+from engine.models.text.sentencepiece import tokenizer_beside
 from engine.models.text.t5 import T5Encoder, load_t5
 from engine.tensors.values import Conditioning
 
@@ -62,13 +62,3 @@ def load_captions(path: Path, device: torch.device, length: int = LENGTH) -> Cap
     Raises what `load_t5` raises.
     """
     return CaptionEncoder(load_t5(path, device, tokenizer_beside(path)), length)
-
-
-def tokenizer_beside(path: Path) -> Path:
-    """Where the tokenizer of an encoder is: in a folder called like its file, beside it, or in `tokenizer` next to it.
-
-    The first of these places if none has one.
-    """
-    own = path if path.is_dir() else path.with_suffix("")
-    places = (own, path.parent, path.parent / "tokenizer")
-    return next((place for place in places if any((place / name).is_file() for name in FILES)), own)

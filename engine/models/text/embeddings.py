@@ -12,9 +12,7 @@ from torch import Tensor
 from engine.foundation.errors import EaselError
 from engine.models.detect import detect, wrong_kind
 from engine.models.weights import open_weights
-
-# What the width of a tower's states says of the family.
-_TOWERS = {768: "SD 1.x, or the first encoder of SDXL", 1024: "SD 2.x", 1280: "the second encoder of SDXL"}
+from engine.models.widths import family_of_words
 
 
 class EmbeddingError(EaselError):
@@ -59,8 +57,7 @@ def vectors_for(name: str, found: Iterable[Tensor] | None, width: int) -> Tensor
     parts = tuple(found)
     fitting = next((vectors for vectors in parts if vectors.ndim == 2 and vectors.shape[1] == width), None)
     if fitting is None:
-        widths = [vectors.shape[-1] for vectors in parts]
-        family = next((_TOWERS[own] for own in widths if own in _TOWERS), "")
+        family = family_of_words(vectors.shape[-1] for vectors in parts)
         raise EmbeddingError(
             "this embedding is for another text encoder",
             where=f"embedding:{name}",

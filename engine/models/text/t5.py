@@ -8,24 +8,26 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from transformers import T5Config, T5EncoderModel
-from transformers.models.t5.modeling_t5 import T5Stack
 
 from engine.foundation.bounds import within
 from engine.memory.handle import ModelHandle
 from engine.memory.precision import PRECISIONS, quantised, stored
 from engine.memory.work import Given, Work
-from engine.models.assembly import fill
+from engine.models.assembly import fill, unfilled
 from engine.models.detect import ArchitectureError, Shapes, detect, wrong_kind
 from engine.models.folder import INDEX_SUFFIX, part_weights, sharded
 from engine.models.text.sentencepiece import END, PADDING, T5Tokenizer
 from engine.models.weights import open_weights
 from engine.tensors.values import Conditioning, Prompt
+
+if TYPE_CHECKING:
+    from transformers import T5Config
+    from transformers.models.t5.modeling_t5 import T5Stack
 
 LENGTH = 77  # tokens of a prompt for DeepFloyd IF; 120 and 300 for PixArt-alpha and -sigma
 MOST_TOKENS = 512
@@ -119,12 +121,14 @@ def load_t5(path: Path, device: torch.device, tokenizer: Path, dtype: torch.dtyp
 
 def t5_of(weights: Mapping[str, Tensor], dtype: torch.dtype, where: str) -> T5Stack:
     """The encoder of `weights`, which may have a decoder, too. Raises `ArchitectureError`."""
+    from transformers import T5EncoderModel  # late: see `text.tower`
+
     named = _named(weights)
     try:
         config = t5_config(_shapes(named))
     except KeyError as error:
         raise ArchitectureError("the text encoder is incomplete", where=where, expected=str(error.args[0])) from error
-    with torch.device("meta"):
+    with unfilled():
         net = T5EncoderModel(config).encoder
         for block in net.block:
             block.layer[1].DenseReluDense = FeedForward(config.d_model, config.d_ff, config.is_gated_act)
@@ -133,6 +137,8 @@ def t5_of(weights: Mapping[str, Tensor], dtype: torch.dtype, where: str) -> T5St
 
 def t5_config(shapes: Shapes) -> T5Config:
     """The encoder's shape, from names that begin with `block.`. Raises `KeyError`."""
+    from transformers import T5Config
+
     vocabulary, width = shapes[_TABLE]
     buckets, heads = shapes[f"{_ATTENTION}.relative_attention_bias.weight"]
     layers = 0
@@ -173,5 +179,7 @@ def _named(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _states(net: T5Stack, ids: Tensor, mask: Tensor) -> Tensor:
-    states: Tensor = net(input_ids=ids, attention_mask=mask).last_hidden_state
+    # who sees whom, as a map: in a row of marks it would be looked whether any pads, and so it could not be traced
+    seen = mask.bool()[:, None, None].expand(-1, 1, ids.shape[1], -1)
+    states: Tensor = net(input_ids=ids, attention_mask=seen).last_hidden_state
     return states

@@ -1,6 +1,7 @@
 """The text towers of CLIP ViT-L (Radford et al. 2021) and OpenCLIP (ViT-H, bigG), of any width and depth.
 
-As transformers has them; the files of OpenCLIP's own layout are renamed (`open_clip`).
+As transformers has them; the files of OpenCLIP's own layout are renamed (`open_clip`). Importing transformers takes
+twice as long as importing torch, so only functions that build its nets do it, here and in the other modules that do.
 """
 
 from __future__ import annotations
@@ -8,23 +9,25 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
-from transformers import BertModel, CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
 from engine.foundation.bounds import within
-from engine.models.assembly import fill
+from engine.models.assembly import fill, unfilled
 from engine.models.detect import ArchitectureError, Shapes
 from engine.models.text.tokenizer import END, START
+
+if TYPE_CHECKING:
+    from transformers import BertModel, CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
 HEAD_CHANNELS = 64
 PROJECTION = "text_projection.weight"
 _PREFIX = "text_model."
 
-Tower: TypeAlias = CLIPTextModel | CLIPTextModelWithProjection | BertModel
+Tower: TypeAlias = "CLIPTextModel | CLIPTextModelWithProjection | BertModel"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +76,11 @@ class AttentionFactors:
 PLAIN_ATTENTION = AttentionFactors()
 
 
+def import_towers() -> None:
+    """Have the nets of the towers imported, for those who have the time now and will load one later."""
+    from transformers import CLIPTextModel, CLIPTextModelWithProjection  # noqa: F401
+
+
 def load_tower(
     weights: Mapping[str, Tensor], dtype: torch.dtype | None, where: str, activation: str = "quick_gelu"
 ) -> Tower:
@@ -81,12 +89,14 @@ def load_tower(
     Where there is a projection of pooled states it is part of the tower. Raises `ArchitectureError` if tensors are
     missing or misfit.
     """
+    from transformers import CLIPTextModel, CLIPTextModelWithProjection
+
     named = {name.removeprefix(_PREFIX): tensor for name, tensor in weights.items()}
     try:
         config = tower_config({name: tuple(tensor.shape) for name, tensor in named.items()}, activation)
     except KeyError as error:
         raise ArchitectureError("the text encoder is incomplete", where=where, expected=str(error.args[0])) from error
-    with torch.device("meta"):
+    with unfilled():
         net: Tower = CLIPTextModelWithProjection(config) if PROJECTION in named else CLIPTextModel(config)
     # transformers 4 has the prefix in memory, transformers 5 only where there is a projection
     prefix = _PREFIX if any(name.startswith(_PREFIX) for name in net.state_dict()) else ""
@@ -96,6 +106,8 @@ def load_tower(
 
 def tower_config(shapes: Shapes, activation: str = "quick_gelu") -> CLIPTextConfig:
     """The tower's shape, from names that begin with `embeddings.` or `encoder.`. Raises `KeyError`."""
+    from transformers import CLIPTextConfig
+
     vocabulary, width = shapes["embeddings.token_embedding.weight"]
     layers = 0
     while f"encoder.layers.{layers}.layer_norm1.weight" in shapes:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from engine.memory.handle import ModelHandle
-from engine.models.assembly import fill
+from engine.models.assembly import fill, unfilled
 from engine.models.detect import ArchitectureError, detect, wrong_kind
 from engine.models.nets.inception import Inception, InceptionConfig
 from engine.models.weights import open_weights
@@ -60,6 +60,6 @@ def load_inception(path: Path, device: torch.device) -> InceptionEncoder:
             hint="Take pt_inception-2015-12-05-6726825d.pth: other networks give other distances.",
         )
     own = {name: tensor for name, tensor in weights.items() if not name.startswith(_HEADS)}
-    with torch.device("meta"):
+    with unfilled():
         net = Inception(InceptionConfig(weights[_FIRST].shape[0]))
     return InceptionEncoder(ModelHandle(fill(net, own, torch.float32, path.name), device))

@@ -8,21 +8,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from engine.foundation.json import parse_lenient
 from engine.memory.handle import ModelHandle
 from engine.memory.work import Given, Work
-from engine.models.assembly import fill
+from engine.models.assembly import fill, unfilled
 from engine.models.detect import ArchitectureError, Shapes, detect, wrong_kind
 from engine.models.text.open_clip import image_tower
 from engine.models.weights import open_weights
 from engine.tensors.values import Image
+
+if TYPE_CHECKING:
+    from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
 MEAN, DEVIATION = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 HEAD_CHANNELS, MAX_HEADS = 64, 16  # ViT-L has 16 heads of 64 channels, ViT-H 16 of 80, bigG 16 of 104
@@ -148,12 +150,14 @@ def image_encoder_of(
     What cannot be seen in shapes, heads and activation, is taken from `config` (a folder's `config.json`) if it has
     it. Raises `ArchitectureError` for tensors that are missing or misfit.
     """
+    from transformers import CLIPVisionModelWithProjection  # late: see `text.tower`
+
     named = image_tower(weights) if _OPEN_CLIP in weights else dict(weights)
     try:
         built = _config({name: tuple(tensor.shape) for name, tensor in named.items()}, config or {})
     except (KeyError, ValueError) as error:
         raise ArchitectureError("the image tower is incomplete", where=where, expected=str(error.args[0])) from error
-    with torch.device("meta"):
+    with unfilled():
         net = CLIPVisionModelWithProjection(built)
     return ImageEncoder(ModelHandle(fill(net, named, torch.float32, where), device), built.image_size)
 
@@ -167,6 +171,8 @@ def _text_projection(weights: Mapping[str, Tensor]) -> Tensor | None:
 
 
 def _config(shapes: Shapes, told: Mapping[str, Any]) -> CLIPVisionConfig:
+    from transformers import CLIPVisionConfig
+
     width, _, patch, _ = shapes[_FIRST]
     layers = 0
     while f"vision_model.encoder.layers.{layers}.layer_norm1.weight" in shapes:

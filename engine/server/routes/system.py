@@ -20,7 +20,7 @@ async def get_system_stats(request: web.Request) -> web.StreamResponse:
     memory = psutil.virtual_memory()
     workers = state.executor.workers()
     torch = next((worker.about.get("torch") for worker in workers if worker.about), None)
-    uses = ("results", "weights", "mapped", "pinned")
+    uses = ("results", "weights", "mapped", "pinned", "staging")
     ram = {use: sum(worker.memory.get(f"host_{use}", 0) for worker in workers) for use in uses}
     system = {"ram_total": memory.total, "ram_free": memory.available, "ram": ram, "pytorch_version": torch}
     devices = [_device(worker, number) for number, worker in enumerate(workers) if worker.about]

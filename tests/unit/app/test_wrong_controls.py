@@ -176,7 +176,7 @@ def test_a_checkpoint_in_its_place_is_told_as_what_it_is(place: Place, kind: str
 OTHERS: dict[str, tuple[str, str, Callable[[], State], str]] = {
     "a ControlNet of SDXL on SD1": ("SD1", "ControlNet", lambda: controlnet(unet_for(SDXL)), "SDXL (tokens"),
     "a ControlNet of SD1 on SDXL": (
-        "SDXL", "ControlNet", lambda: controlnet(control.gated_unet(WIDTHS, SD1)), "SD 1 (tokens",
+        "SDXL", "ControlNet", lambda: controlnet(control.gated_unet(WIDTHS, SD1)), "SD 1.x (tokens",
     ),
     "a T2I-Adapter of SDXL on SD1": (
         "SD1", "T2I-Adapter", lambda: control.adapter_state(control.adapter((64, 64, 128), "full_adapter_xl")),

@@ -23,6 +23,7 @@ from nodes.conditioning import (
     concat,
     set_area,
     set_area_percentage,
+    set_area_percentage_video,
     set_area_strength,
     set_mask,
     set_range,
@@ -102,6 +103,27 @@ def test_fractions_and_pixels_mean_the_same_area() -> None:
     in_pixels = combine(says(0.0), set_area(says(1.0), width=128, height=64, x=64, y=128))
     in_fractions = combine(says(0.0), set_area_percentage(says(1.0), width=0.5, height=0.25, x=0.25, y=0.5))
     assert torch.equal(estimate(in_pixels), estimate(in_fractions))
+
+
+def test_an_area_of_a_video_counts_in_its_frames_only_and_fades_over_them() -> None:
+    prompts = combine(says(0.0), set_area_percentage_video(says(1.0), width=0.5, temporal=0.5, z=0.25))
+    (video,) = estimates(Numbers(), torch.zeros(16, 4, 32, 32), 1.0, [prompts])  # type: ignore[list-item,arg-type]
+    frames = video[:, 0, 0, 0]
+    assert torch.allclose(frames, torch.tensor([0] * 4 + [1 / 3, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 1 / 3] + [0] * 4))
+    assert video[..., 16:].abs().max() == 0
+
+
+def test_a_video_area_of_all_frames_is_one_of_pictures() -> None:
+    area = {"width": 0.5, "height": 0.25, "x": 0.25, "y": 0.5}
+    over_time, still = (
+        combine(says(0.0), set_in(says(1.0), **area)) for set_in in (set_area_percentage_video, set_area_percentage)
+    )
+    assert torch.equal(estimate(over_time), estimate(still))
+
+
+def test_an_area_behind_the_last_frame_is_refused() -> None:
+    with pytest.raises(AreaError, match=r"input z of its area: .* expected below 1, got 1"):
+        estimate(set_area_percentage_video(says(1.0), temporal=0.5, z=1.0))
 
 
 def test_the_net_sees_only_the_area() -> None:

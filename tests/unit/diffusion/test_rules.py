@@ -252,6 +252,13 @@ def test_frames_have_scales_of_their_own(rule: Combination, scales: list[float])
     assert CLASSIFIER_FREE.with_part(rule).needs_negative
 
 
+@pytest.mark.parametrize("frames", [1, 2, 14, 21, 25])
+def test_the_triangle_is_the_published_wave_over_the_frames(frames: int) -> None:
+    values = torch.linspace(0, 1, frames)
+    wave = 2 * (values - torch.floor(values + 0.5)).abs()  # Voleti et al. 2024, of period 1
+    assert torch.allclose(TriangleOverFrames(1.0).shares(frames), wave, atol=1e-6)
+
+
 def test_a_single_frame_has_the_least_scale() -> None:
     one = {"x": X[:1], "positive": POSITIVE[:1], "negative": NEGATIVE[:1]}
     for rule in (LinearOverFrames(2.0), TriangleOverFrames(2.0)):

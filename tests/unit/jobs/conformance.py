@@ -172,3 +172,11 @@ class ExecutorConformance:
                 return await executor.check(program(("Say", {})), ["1"])
 
         assert asyncio.run(whole()) == [{"node": "1", "message": "no"}]
+
+    def test_jobs_that_wait_may_be_told_of_at_any_time(self) -> None:
+        waiting = [attempt_of(program(("Say", {}))).job for _ in range(2)]
+
+        async def tell(executor: Executor, _attempt: Attempt, _event: Event) -> None:
+            await executor.foresee(waiting)
+
+        assert isinstance(self.run(program(("Say", {}), ("Steps", {"count": 3})), tell)[-1], Done)

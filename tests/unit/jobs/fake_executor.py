@@ -21,7 +21,7 @@ from engine.jobs.events import (
     Stopped,
 )
 from engine.jobs.executor import HARD_AFTER, WorkerInfo
-from engine.jobs.job import Attempt, Saved
+from engine.jobs.job import Attempt, Job, Saved
 
 DEATHS = {
     "Exit": "the worker ended with exit status 3",
@@ -41,11 +41,12 @@ class _Worker:
 
 
 class FakeExecutor:
-    """Workers called `w1`, `w2`... . `began` and `ended` record the key of each attempt."""
+    """Workers called `w1`, `w2`... . `began` records the key of each attempt, `foreseen` the jobs that were told of."""
 
     def __init__(self, workers: int = 1) -> None:
         self.ready = asyncio.Event()
         self.began: list[tuple[str, int]] = []
+        self.foreseen: asyncio.Queue[list[str]] = asyncio.Queue()
         self._workers = {f"w{number}": _Worker() for number in range(1, workers + 1)}
         self._changes = asyncio.Event()
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -89,6 +90,9 @@ class FakeExecutor:
 
     async def free(self, *, models: bool, cache: bool) -> None:
         pass
+
+    async def foresee(self, waiting: Sequence[Job]) -> None:
+        self.foreseen.put_nowait([job.id for job in waiting])
 
     async def check(self, prompt: str, targets: Sequence[str]) -> list[dict[str, Any]] | None:
         return [{"node": "1", "message": "no"}]

@@ -85,6 +85,23 @@ def test_an_end_is_on_disk_before_it_is_told(tmp_path: Path) -> None:
     queue(tmp_path, work)
 
 
+def test_a_worker_hears_which_jobs_wait_and_of_every_change(tmp_path: Path) -> None:
+    async def work(own: Queue) -> None:
+        running = await own.submit(LONG)
+        await own.at_work(running)
+        first, second = await own.submit(), await own.submit()
+        while await own.executor.foreseen.get() != [first, second]:
+            pass
+        await own.dispatcher.change(lambda store: store.reorder([second, first]))
+        while await own.executor.foreseen.get() != [second, first]:
+            pass
+        await own.dispatcher.cancel(second)
+        while await own.executor.foreseen.get() != [first]:
+            pass
+
+    queue(tmp_path, work)
+
+
 def test_numbers_of_events_rise_over_all_attempts_of_a_job(tmp_path: Path) -> None:
     async def work(own: Queue) -> list[int]:
         job = await own.submit(program(("Say", {}), ("Exit", {})))

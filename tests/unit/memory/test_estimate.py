@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
 from torch import Tensor, nn
+from transformers import T5Config, T5EncoderModel
 
 from engine.memory.device import SimulatedDevice
 from engine.memory.estimate import Estimates, traced
 from engine.models.nets.autoencoder import Autoencoder, AutoencoderConfig
+from engine.models.nets.compact import CompactConfig, CompactNet
+from engine.models.nets.control import ControlNet, ControlNetConfig
+from engine.models.nets.pixel_unet import PixelUNet, PixelUNetConfig
+from engine.models.nets.rrdb import RrdbConfig, RrdbNet
 from engine.models.nets.unet import UNet, UNetConfig
+from engine.models.nets.video_unet import VideoUNet
+from engine.models.text.t5 import _states
 from tests.unit.diffusion.nets import CONTEXT, noise, twins
 
 SMALL = UNetConfig(model_channels=64, channel_mult=(1, 2), transformer_depth=(1, 1), context_channels=CONTEXT)
@@ -24,7 +31,7 @@ class Case:
     """A net and what is computed with it."""
 
     net: nn.Module
-    compute: Callable[..., Tensor]
+    compute: Callable[..., object]
     inputs: tuple[Tensor, ...]
 
 
@@ -47,6 +54,57 @@ def encoder() -> Case:
     return Case(decoder().net, lambda net, x: net.encode(x)[0], (noise(1, 3, 64, 64),))
 
 
+def video_decoder() -> Case:
+    config = AutoencoderConfig(channels=32, channel_mult=(1, 2), num_res_blocks=1, post_quant=False, video=True)
+    return Case(Autoencoder(config).eval(), lambda net, z: net.decode(z), (noise(3, 4, 16, 16),))
+
+
+def video_unet() -> Case:
+    inputs = noise(1, 3, 4, 16, 16), torch.full((1, 3), 9.0), noise(1, 3, 2, CONTEXT)
+    return Case(VideoUNet(replace(SMALL, video=True)).eval(), forward, inputs)
+
+
+def pixel_unet() -> Case:
+    config = PixelUNetConfig(
+        widths=(64, 128), blocks=(1, 1), attention=(False, True), embedding_channels=64, encoder_channels=CONTEXT,
+        word_channels=64,
+    )  # fmt: skip
+    return Case(PixelUNet(config).eval(), forward, (noise(1, 3, 32, 32), torch.full((1,), 9.0), noise(1, 7, CONTEXT)))
+
+
+def controlnet() -> Case:
+    net = ControlNet(ControlNetConfig(SMALL, hint=(8, 16))).eval()
+    inputs = noise(2, 4, 24, 24), torch.full((2,), 9.0), noise(2, 7, CONTEXT), noise(2, 64, 24, 24)
+
+    def added(net: nn.Module, x: Tensor, times: Tensor, words: Tensor, hint: Tensor) -> list[Tensor]:
+        found: list[Tensor] = net(x, times, words, None, hint)
+        return found
+
+    return Case(net, added, inputs)
+
+
+def t5() -> Case:
+    config = T5Config(
+        vocab_size=64, d_model=64, d_kv=16, d_ff=256, num_layers=2, num_heads=4, feed_forward_proj="gated-gelu"
+    )
+    ids = torch.arange(40).reshape(1, 40)
+    return Case(T5EncoderModel(config).encoder.eval(), _states, (ids, torch.ones_like(ids)))
+
+
+def compact_upscaler() -> Case:
+    return Case(CompactNet(CompactConfig(features=16, depth=3, scale=2)).eval(), forward, (noise(1, 3, 64, 64),))
+
+
+def dense_upscaler() -> Case:
+    return Case(RrdbNet(RrdbConfig(features=16, blocks=2)).eval(), forward, (noise(1, 3, 32, 32),))
+
+
+CASES = [
+    *(unet, decoder, encoder, controlnet, pixel_unet, t5, video_unet, video_decoder),
+    *(compact_upscaler, dense_upscaler),
+]
+
+
 def measured(case: Case) -> int:
     """Bytes besides weights of a run on a simulated device."""
     device = SimulatedDevice()
@@ -62,7 +120,7 @@ def measured(case: Case) -> int:
     return peak - weights
 
 
-@pytest.mark.parametrize("make", [unet, decoder, encoder])
+@pytest.mark.parametrize("make", CASES)
 def test_a_trace_is_within_a_third_of_a_run_and_never_under_it_once_it_is_known(make: Callable[[], Case]) -> None:
     case, estimates = make(), Estimates()
     peak = traced(case.net, case.compute, *case.inputs).peak

@@ -269,6 +269,18 @@ def test_what_is_needed_once_is_streamed_beside_what_is_wanted_next() -> None:
         assert denoiser._tenant.residency.uploads == uploads  # type: ignore[union-attr]
 
 
+@pytest.mark.parametrize(("repeats", "gone"), [(1, False), (20, True)])
+def test_others_go_for_what_is_done_many_times(repeats: int, gone: bool) -> None:
+    other, sampled = (ModelHandle(net(seed), CPU) for seed in range(2))
+    with room(2 * WEIGHTS) as there:
+        through(other)
+        there.upcoming = lambda: tenants_in([other], there)
+        often = replace(work(), repeats=repeats)
+        assert torch.equal(sampled.run(lambda: often, lambda net, _given: net(ROWS)), EXPECTED[1])
+        assert (other._tenant.reserved is None) == gone  # type: ignore[union-attr]
+        assert there.hooked == (not gone)
+
+
 def test_nothing_of_a_run_is_held_after_it() -> None:
     there = Room(SimulatedDevice())
     with there.entered():

@@ -6,7 +6,9 @@ import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Event
+from types import SimpleNamespace
 
+import psutil
 import pytest
 import torch
 from hypothesis import given, settings
@@ -15,12 +17,15 @@ from torch import Tensor, nn
 
 from engine.memory.device import SimulatedDevice
 from engine.memory.groups import layout
+from engine.memory.ledger import Use
 from engine.memory.rates import BUS, Rates, measured
 from engine.memory.residency import Residency
+from engine.memory.room import Room
 from engine.memory.transfer import STAGES, Laned, Part, Pinned, rounded
 from tests.unit.memory.lanes import LanedDevice
 
 LAYERS, SIDE = 9, 12
+MIB = 2**20
 
 
 def made() -> nn.Sequential:
@@ -94,6 +99,39 @@ def test_what_may_stay_pinned_is_filled_once_and_the_rest_passes_through_two_sta
         assert len(device.sent) == loads
         assert device.locked == SENT * (STAGES + kept)
         assert pinned.ledger.figures()["weights"] == 0
+
+
+def test_what_is_pinned_stands_in_the_books_of_the_host_to_the_byte() -> None:
+    with streaming(10**9) as (device, residency, pinned):
+        passes(device, residency, (False,) * LAYERS, 2, 2)
+        books = pinned.ledger.figures()
+        assert books["staging"] == STAGES * rounded(SENT)
+        assert books["weights"] == LAYERS * rounded(SENT)
+        assert device.locked == (STAGES + LAYERS) * SENT  # the rest is what torch rounds up
+
+
+@pytest.mark.parametrize("groups", [STAGES + LAYERS, STAGES + 3, STAGES, 0])
+def test_where_the_host_runs_short_pinned_groups_are_given_back_and_filled_anew(groups: int) -> None:
+    with streaming(10**9) as (device, residency, pinned):
+        passes(device, residency, (False,) * LAYERS, 2, 2)
+        before = pinned.filled
+        pinned.shrink(groups * rounded(SENT))
+        stay = max(0, groups - STAGES)
+        assert pinned.ledger.figures()["weights"] == stay * rounded(SENT)
+        passes(device, residency, (False,) * LAYERS, 2, 2)
+        assert (pinned.filled == before) == (stay == LAYERS)
+
+
+def test_between_jobs_a_room_pins_half_of_what_the_host_has_free_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    free = {"bytes": 10 * MIB}
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=free["bytes"]))
+    there = Room(LanedDevice())
+    assert there.pinned is not None
+    assert there.pinned.ledger.limit == 5 * MIB
+    there.pinned.ledger.reserve("weights", Use.WEIGHTS, MIB)
+    free["bytes"] = 2 * MIB
+    there.refresh()
+    assert there.pinned.ledger.limit == MIB + MIB // 2
 
 
 def test_what_is_let_go_of_in_the_middle_is_no_longer_written_to() -> None:

@@ -1,13 +1,15 @@
-"""Filling nets: names in files are looked up, never followed."""
+"""Nets without weights, and filling them: names in files are looked up, never followed."""
 
 from __future__ import annotations
 
 from itertools import product
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from engine.models.assembly import fill
+from engine.models.assembly import fill, unfilled
 
 ROOTS = (
     "",
@@ -47,3 +49,30 @@ def test_names_of_python_in_a_file_change_nothing() -> None:
     assert attributes(nn.Module, nn.Sequential, nn.Linear) == before
     assert set(vars(net)) == own
     assert net(torch.ones(1, 2)).tolist() == [[7.0, 7.0]]
+
+
+class Calls(TorchDispatchMode):
+    """Remembers what is computed within."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: list[str] = []
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.names.append(str(function))
+        return function(*args, **(kwargs or {}))
+
+
+def test_an_unfilled_net_has_no_memory_and_no_initial_values() -> None:
+    with Calls() as calls, unfilled():
+        net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Linear(4, 5), nn.Embedding(6, 7), nn.GroupNorm(1, 8))
+    assert all(weight.is_meta for weight in net.parameters())
+    assert not [name for name in calls.names if "uniform" in name or "normal" in name]
+
+
+def test_a_filled_net_computes_as_one_with_those_weights() -> None:
+    known = nn.Linear(3, 2)
+    with unfilled():
+        net = nn.Linear(3, 2)
+    x: Tensor = torch.randn(4, 3)
+    assert torch.equal(fill(net, known.state_dict(), None, "here")(x), known(x))

@@ -125,10 +125,7 @@ def test_parts_of_models_are_named() -> None:
                     "vision_model.embeddings.position_embedding.weight": (257, 1664)}  # fmt: skip
     assert told(wide) == ("clip_vision", "OpenCLIP bigG")
     assert told({"768.0.linear1.weight": (8, 768)}) == ("hypernetwork", "SD 1.x")
-    assert (
-        told({"clip_l": (2, 768), "clip_g": (2, 1280)})[1]
-        == "SD 1.x, or SDXL's first encoder and SDXL's second encoder"
-    )
+    assert told({"clip_l": (2, 768), "clip_g": (2, 1280)})[1] == "SDXL"
 
 
 @pytest.mark.parametrize(

@@ -147,7 +147,7 @@ def test_an_embedding_that_is_not_there_is_named(encoder: TextEncoder) -> None:
 def test_an_embedding_of_another_width_is_refused(encoder: TextEncoder) -> None:
     with pytest.raises(EmbeddingError, match=r"expected vectors of width 128, got shape \(2, 64\)"):
         with_embedding(encoder, torch.ones(2, 64)).encode("embedding:style")
-    with pytest.raises(EmbeddingError, match=r"got shape \(1, 768\) and shape \(1, 1280\)\. It is for SD 1\.x, or the"):
+    with pytest.raises(EmbeddingError, match=r"got shape \(1, 768\) and shape \(1, 1280\)\. It is for SDXL"):
         with_embedding(encoder, torch.ones(1, 768), torch.ones(1, 1280)).encode("embedding:style")
 
 

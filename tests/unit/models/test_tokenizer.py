@@ -2,35 +2,18 @@
 
 from __future__ import annotations
 
-import gzip
-from functools import lru_cache
-from importlib.resources import files
-from typing import Any
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from transformers import CLIPTokenizer
 
 from engine.models.text.tokenizer import END, START, ClipTokenizer
+from tests.oracles.tokenizers import clip
 
-TOKENIZER = ClipTokenizer.load()
-
-
-@lru_cache
-def reference() -> Any:
-    """transformers' tokenizer, its vocabulary built here from the merge table alone."""
-    data = files("engine.models.text").joinpath("data/clip_merges.txt.gz").read_bytes()
-    merges = [tuple(line.split()) for line in gzip.decompress(data).decode().splitlines()]
-    printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
-    letters = [chr(byte) for byte in printable] + [chr(256 + n) for n in range(256 - len(printable))]
-    words = [*letters, *(letter + "</w>" for letter in letters), *("".join(pair) for pair in merges)]
-    vocabulary = {word: number for number, word in enumerate([*words, "<|startoftext|>", "<|endoftext|>"])}
-    return CLIPTokenizer(vocab=vocabulary, merges=merges)
+TOKENIZER, REFERENCE = ClipTokenizer.load(), clip()
 
 
 def test_the_table_gives_the_standard_vocabulary() -> None:
-    assert len(reference()) == 49408
+    assert len(REFERENCE) == 49408
     assert (START, END) == (49406, 49407)
 
 
@@ -52,13 +35,13 @@ def test_known_texts_have_their_published_ids(text: str, ids: list[int]) -> None
     "text", ["it's café", "e\u0301te\u0301", "日本の猫 🐱", "a_b-c, (d)", "¿qué? 3½", "İstanbul ſ"]
 )
 def test_texts_of_many_scripts_equal_transformers(text: str) -> None:
-    assert TOKENIZER.encode(text) == reference()(text)["input_ids"][1:-1]
+    assert TOKENIZER.encode(text) == REFERENCE(text)["input_ids"][1:-1]
 
 
 @given(st.text(max_size=40))
 def test_any_text_equals_transformers_and_stays_in_the_vocabulary(text: str) -> None:
     ids = TOKENIZER.encode(text)
-    assert ids == reference()(text)["input_ids"][1:-1]
+    assert ids == REFERENCE(text)["input_ids"][1:-1]
     assert all(0 <= token <= END for token in ids)
 
 

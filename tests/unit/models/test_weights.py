@@ -22,6 +22,7 @@ from engine.foundation.errors import EaselError
 from engine.models.formats import MissingFileError
 from engine.models.weights import CorruptFileError, UnsafePickleError, WeightsError, open_weights
 from engine.store.safetensors_header import FileFormatError, TruncatedFileError
+from tests.unit.memory.mappings import resident
 
 STATE = {"a.weight": torch.arange(600.0).reshape(20, 30), "a.bias": torch.ones(3, dtype=torch.float16)}
 
@@ -49,6 +50,37 @@ def test_each_format_gives_the_same_tensors(tmp_path: Path, name: str) -> None:
     assert weights.shapes == {"a.weight": (20, 30), "a.bias": (3,)}
     assert {key: info.dtype for key, info in weights.tensors.items()} == {"a.weight": "F32", "a.bias": "F16"}
     assert all(torch.equal(weights[key], STATE[key]) for key in STATE)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="mappings are told by Linux only")
+def test_nothing_of_a_mapped_file_is_read_before_its_numbers_are_wanted(tmp_path: Path) -> None:
+    path = written(tmp_path, "a.safetensors", save({f"{n}": torch.full((2**18,), float(n)) for n in range(8)}))
+    weights = open_weights(path)
+    tensors = dict(weights)
+    assert resident(path) == 0
+    assert [float(tensor.sum()) for tensor in tensors.values()] == [2**18 * n for n in range(8)]
+    assert resident(path) >= 2**23
+
+
+@pytest.mark.parametrize("padding", range(4))
+def test_numbers_may_begin_at_any_byte(tmp_path: Path, padding: int) -> None:
+    """Files that were written before there was a rule for it have no padding behind their header."""
+    data = save(STATE)
+    length = int.from_bytes(data[:8], "little")
+    header = data[8 : 8 + length].rstrip() + b" " * padding
+    weights = open_weights(
+        written(tmp_path, "a.safetensors", len(header).to_bytes(8, "little") + header + data[8 + length :])
+    )
+    assert all(torch.equal(weights[key], STATE[key]) for key in STATE)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.bool, torch.uint16, torch.int64, torch.float8_e4m3fn])
+@pytest.mark.parametrize("shape", [(), (0, 3), (2, 3)])
+def test_every_type_and_shape_is_read(tmp_path: Path, dtype: torch.dtype, shape: tuple[int, ...]) -> None:
+    known = torch.ones(shape).to(dtype)
+    found = open_weights(written(tmp_path, "a.safetensors", save({"a": known})))["a"]
+    assert (found.dtype, found.shape) == (dtype, known.shape)
+    assert torch.equal(found.float(), known.float())
 
 
 def test_a_part_has_its_names_without_the_prefix(tmp_path: Path) -> None:
@@ -127,6 +159,30 @@ def test_damaged_files_are_refused_with_a_code(
     with pytest.raises(error) as caught:
         open_weights(written(tmp_path, name, data))
     assert (caught.value.code, caught.value.where[: len(name)]) == (code, name)
+
+
+@pytest.mark.parametrize("name", ["a.safetensors", "a.ckpt"])
+@pytest.mark.parametrize(
+    ("data", "what", "remedy"),
+    [
+        (b"<!DOCTYPE html><title>Sign in</title>", "got a web page", "perhaps to sign in"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0", "got a pointer of Git LFS", "git lfs pull"),
+        (b'{"error":"Unauthorized"}', "got an error message", "sign in or check the address"),
+        (b"\x89PNG\r\n\x1a\n" + b"x" * 20, "got a picture", "the preview of a model"),
+        (b"GGUF\3\0\0\0" + bytes(20), "got a GGUF file", "as safetensors"),
+        (b"\x1f\x8b\x08" + b"x" * 20, "got an archive", "Unpack it"),
+    ],
+)
+def test_what_a_download_left_instead_of_weights_is_told(
+    tmp_path: Path, name: str, data: bytes, what: str, remedy: str
+) -> None:
+    with pytest.raises(FileFormatError, match=rf"{name}: .*{what}\. .*{remedy}"):
+        open_weights(written(tmp_path, name, data))
+
+
+def test_a_pickle_that_is_called_safetensors_is_to_be_renamed(tmp_path: Path) -> None:
+    with pytest.raises(FileFormatError, match=r"got a file of torch\.save\. Rename it so that it ends in \.ckpt"):
+        open_weights(written(tmp_path, "a.safetensors", pickled(STATE)))
 
 
 def test_a_missing_file_is_told(tmp_path: Path) -> None:

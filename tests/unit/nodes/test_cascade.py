@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from engine.diffusion import cascade
 from engine.diffusion.cascade import STEP_CHOICES, CascadeError, StageSteps, stage_denoiser
 from engine.diffusion.denoiser import Denoiser, LatentFormat
 from engine.diffusion.extras import MissingExtraError
@@ -50,6 +51,16 @@ def first() -> Denoiser:
 
 
 @pytest.fixture(scope="module")
+def fixed() -> Denoiser:
+    """A first stage that learned no variance."""
+    state = original_state(unet((32, 64), (1, 1)))
+    state |= {name: state[name][: cascade.CHANNELS].clone() for name in ("out.2.weight", "out.2.bias")}
+    made = stage_denoiser(stage_of(state, CPU, "", None, 32))
+    assert not made.learned_variance
+    return made
+
+
+@pytest.fixture(scope="module")
 def later() -> Denoiser:
     return denoiser(upscaling=True)
 
@@ -79,12 +90,14 @@ def test_an_empty_canvas_has_the_size_that_is_asked_for() -> None:
     assert (canvas.samples.shape, canvas.empty) == ((3, 3, 8, 16), True)
 
 
-@pytest.mark.parametrize("name", ["ddpm", "euler", "dpmpp_2m", "lcm", "uni_pc", "dpmpp_sde"])
-def test_any_sampler_paints(first: Denoiser, name: str) -> None:
-    samples = sampled(first, sampler_name=name).samples
-    assert samples.shape == (1, 3, 8, 8)
-    assert bool(samples.isfinite().all())
-    assert float(samples.abs().max()) <= 1.5
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_every_sampler_paints_with_a_learned_variance_and_with_a_fixed_one(
+    first: Denoiser, fixed: Denoiser, name: str
+) -> None:
+    for stage in (first, fixed):
+        samples = sampled(stage, sampler_name=name).samples
+        assert samples.shape == (1, 3, 8, 8)
+        assert bool(samples.isfinite().all())
 
 
 def test_a_large_picture_is_as_many_times_as_large_as_asked(later: Denoiser) -> None:

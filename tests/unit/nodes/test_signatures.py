@@ -31,7 +31,18 @@ SPECS = load_packs(None).registry.specs
 THERE = sorted(REFERENCE.keys() & SPECS.keys())
 PARTIAL = {"sampler_name": SAMPLERS, "scheduler": SCHEDULES}  # lists that may hold more than the community's
 OWN = {"plms"}
-COMPLETE = ("api", "image", "latent", "logic", "mask", "transform", "utils")
+COMPLETE = (
+    "api",
+    "conditioning",
+    "image",
+    "latent",
+    "logic",
+    "mask",
+    "model_patches",
+    "sampling",
+    "transform",
+    "utils",
+)
 """Groups of which every node is there."""
 
 

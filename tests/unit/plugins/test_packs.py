@@ -86,15 +86,17 @@ def test_a_damaged_catalogue_is_made_again(tmp_path: Path, damage: str) -> None:
     assert json.loads(path.read_text())["specs"]
 
 
-def test_validating_and_listing_import_no_torch(tmp_path: Path) -> None:
+def test_validating_imports_no_torch_and_the_packs_nothing_heavier(tmp_path: Path) -> None:
     workflow = ROOT / "workflows" / "text_to_image.json"
     script = (
         "import sys; from engine.app.cli import main\n"
         f"code = main(['validate', {str(workflow)!r}, '--user-directory', {str(tmp_path)!r}])\n"
+        "print('heavy:', *sorted({'transformers', 'kornia', 'scipy.stats', 'torch._dynamo'} & sys.modules.keys()))\n"
         "sys.exit(code or ('torch' in sys.modules))"
     )
     command = [sys.executable, "-c", script]
     first = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     second = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert first.returncode == 1, "the first time, the catalogue is made from the packs"
+    assert first.stdout.splitlines()[-1] == "heavy:"
     assert second.returncode == 0, second.stderr

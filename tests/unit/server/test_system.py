@@ -57,7 +57,7 @@ def test_the_server_tells_of_its_machine_and_features(tmp_path: Path) -> None:
     stats, features, logs = serve(tmp_path, work)
     assert {"ram_total", "ram_free", "pytorch_version", "comfyui_version", "argv"} <= set(stats["system"])
     assert 0 < stats["system"]["ram_free"] <= stats["system"]["ram_total"]
-    assert set(stats["system"]["ram"]) == {"results", "weights", "mapped", "pinned"}
+    assert set(stats["system"]["ram"]) == {"results", "weights", "mapped", "pinned", "staging"}
     assert features["max_upload_size"] == 100 * 2**20
     assert logs["entries"] == []
 

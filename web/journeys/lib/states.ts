@@ -53,7 +53,13 @@ export const STATES: readonly State[] = [
     },
   },
   { name: "files", open: panel("files") },
-  { name: "templates", open: command("Templates") },
+  {
+    name: "templates",
+    open: async (editor) => {
+      await editor.command("Templates");
+      await editor.page.locator(".sketch rect").first().waitFor({ state: "attached" });
+    },
+  },
   { name: "outline", open: panel("outline") },
   { name: "settings", open: panel("settings") },
   { name: "keys", open: command("Change keys") },
@@ -99,6 +105,7 @@ export const STATES: readonly State[] = [
     open: async (editor) => {
       if ((await editor.page.getByRole("button", { name: "Show as an app" }).count()) === 0) return;
       await editor.page.getByRole("button", { name: "Show as an app" }).click();
+      await editor.page.getByRole("button", { name: "Show the graph" }).waitFor();
     },
   },
   {
@@ -114,8 +121,9 @@ export const STATES: readonly State[] = [
   },
 ];
 
-/** Until nothing moves any more: fonts, pictures, and what is drawn after a change of size. */
+/** Until nothing moves any more: parts of the page, fonts, pictures, and what is drawn after a change of size. */
 export async function settled({ page }: Editor): Promise<void> {
+  await expect.poll(() => page.locator("[aria-busy=true]").count()).toBe(0);
   await page.evaluate(() => document.fonts.ready);
   // Pictures that nobody has scrolled to yet are not fetched.
   const loads = (all: Element[]): boolean => all.some((image) => image.getBoundingClientRect().top < innerHeight && !(image as HTMLImageElement).complete);

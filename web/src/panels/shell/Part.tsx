@@ -13,7 +13,11 @@ export function Part({ children }: { readonly children: ReactNode }): React.JSX.
 
 function Loading(): React.JSX.Element {
   const { t } = useTranslation();
-  return <span className="hidden-text">{t("shell.loading")}</span>;
+  return (
+    <span className="hidden-text" aria-busy>
+      {t("shell.loading")}
+    </span>
+  );
 }
 
 class Guard extends Component<{ readonly children: ReactNode }, { readonly problem?: string }> {
