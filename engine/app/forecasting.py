@@ -6,12 +6,14 @@ import inspect
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import torch
+from torch import Tensor
 
 from engine.app.surroundings import Surroundings
 from engine.app.timings import Timings, work_keys
+from engine.diffusion.sampling import Evaluation, drive
 from engine.foundation.settings import Settings
 from engine.graph.graph import NodeId, TypedGraph
 from engine.graph.keys import Key
@@ -157,21 +159,15 @@ class _Watch:
         def called(**inputs: Any) -> Any:
             try:
                 value = definition.function(**inputs)
+                if inspect.isgenerator(value):
+                    return drive(cast("Generator[Evaluation, Tensor, Any]", value))
+                return value
             except Cancelled:
                 raise
             except Exception as error:  # noqa: BLE001  # the border: a node may raise anything, at zeros most of all
                 return self._unknown(f"{type(error).__name__}: {error}")
-            return self._driven(value) if inspect.isgenerator(value) else value
 
         return called
-
-    def _driven(self, requests: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
-        try:
-            return (yield from requests)
-        except Cancelled:
-            raise
-        except Exception as error:  # noqa: BLE001  # see above
-            return self._unknown(f"{type(error).__name__}: {error}")
 
     def _unknown(self, reason: str) -> Blocked:
         self.unknown[NodeId(self._room.place)] = reason

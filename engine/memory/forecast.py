@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
-from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode, unset_fake_temporarily
 from torch.utils._pytree import tree_iter, tree_map
 
 from engine.foundation.settings import VramPolicy
@@ -152,12 +152,13 @@ class Forecast(Room):
             finally:
                 self._around.pop()
 
-        try:
-            return _zeros(super().run(tenant, net, work, answered, changes))
-        except NoRoomError:
-            with self.device.computing(), torch.inference_mode():
-                result = answered(net, ALL)
-            return _zeros(result)
+        with unset_fake_temporarily():  # work within work is traced and placed like any other
+            try:
+                result = super().run(tenant, net, work, answered, changes)
+            except NoRoomError:
+                with self.device.computing(), torch.inference_mode():
+                    result = answered(net, ALL)
+        return _zeros(result)
 
     def _learn(self, tenant: Tenant, work: Work, mode: Mode, seconds: float, peak: int | None) -> None:
         """Nothing: what was not computed teaches nobody."""

@@ -112,6 +112,29 @@ def test_after_a_run_seconds_are_known_also_for_other_seeds_and_texts(
     assert again["KSampler"]["seconds"] > 0
 
 
+def test_a_net_that_is_asked_for_while_another_one_computes_is_planned_too(
+    argv: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = planned([str(ROOT / "workflows" / "demo_controlnet.json"), *argv[1 + len(SMALLER) :]], capsys, "--cpu")
+    assert [node["unknown"] for node in found["nodes"] if node["unknown"]] == []
+    works = [(work["net"], work["mode"]["activations"]) for work in nodes(found)["KSampler"]["works"]]
+    assert [net for net, _ in works] == ["UNet", "ControlNet", "ControlNet"]
+    assert all(activations < 2**24 for _, activations in works), "a guess, where a trace would do"
+    assert nodes(found)["VAEDecode"]["works"]
+
+
+def test_a_sampling_that_fails_is_told_of_and_other_branches_go_on(
+    argv: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_args: object, **_more: object) -> torch.Tensor:
+        raise ValueError("no luck")
+
+    monkeypatch.setattr("engine.diffusion.denoiser.Denoiser.answer", fail)
+    found = nodes(planned(argv, capsys, "--cpu"))
+    assert "no luck" in found["KSampler"]["unknown"]
+    assert found["VAEDecode"]["unknown"]
+
+
 def test_a_node_that_fails_at_zeros_stops_its_own_branch_only(
     argv: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
