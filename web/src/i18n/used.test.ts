@@ -1,5 +1,4 @@
 import { expect, test } from "vitest";
-import { TEMPLATES } from "../panels/templates/templates";
 import { merged, type Words } from "./words";
 
 const english = merged(import.meta.glob<Words>("./en/*.ts", { eager: true, import: "words" }));
@@ -19,10 +18,4 @@ test("every step of undo has a name", () => {
   const steps = Object.values(sources).flatMap((text) => [...text.matchAll(/"((?:view\.step|widgets\.step|step|missing|command)\.[\w.-]+)"/g)].map(([, key]) => key ?? ""));
   expect(steps.length).toBeGreaterThan(5);
   expect(steps.filter((key) => !(key in english) && !(`${key}_other` in english))).toEqual([]);
-});
-
-test("every template has a title and says what it shows", () => {
-  const words = TEMPLATES.flatMap((name) => [`templates.${name}`, `templates.${name}.about`]);
-  expect(words.length).toBeGreaterThan(100);
-  expect(words.filter((key) => !(key in english))).toEqual([]);
 });
