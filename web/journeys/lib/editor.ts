@@ -1,7 +1,7 @@
 // The editor as a person has it: what is seen by role and name, a real mouse, real keys. Nothing here knows the app's insides.
 
 import { expect } from "vitest";
-import type { BrowserContext, Locator, Page } from "playwright-core";
+import type { BrowserContext, FileChooser, Locator, Page } from "playwright-core";
 import { watch, type Watched } from "./browser";
 import type { Server } from "./server";
 
@@ -126,6 +126,17 @@ export class Editor {
 
   async keys(...keys: readonly string[]): Promise<void> {
     for (const key of keys) await this.page.keyboard.press(key);
+  }
+
+  /** The chooser of files that Ctrl+O opens; pressed again, as a person would, where a busy browser lost the key. */
+  async chooser(): Promise<FileChooser> {
+    for (let left = 2; ; left--) {
+      const choosing = this.page.waitForEvent("filechooser", { timeout: 8000 }).catch(() => undefined);
+      await this.keys("Control+o");
+      const found = await choosing;
+      if (found !== undefined) return found;
+      if (left === 0) throw new Error("Ctrl+O opens no chooser of files");
+    }
   }
 
   notice(text: string | RegExp): Locator {
