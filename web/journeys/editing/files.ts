@@ -37,9 +37,7 @@ export function filesJourneys(at: Desk): void {
     expect(seedOf(await editor.run())).toBe(12);
     expect(isLike((await editor.pixels(editor.pictureOf(editor.node("Save Image")))).at(0.03, 0.03), COLORS.white, 80)).toBe(true);
 
-    const choosing = page.waitForEvent("filechooser");
-    await page.keyboard.press("Control+o");
-    await (await choosing).setFiles({ name: "again.png", mimeType: "image/png", buffer: picture });
+    await (await editor.chooser()).setFiles({ name: "again.png", mimeType: "image/png", buffer: picture });
     await expect.poll(() => editor.title()).toBe("again");
     expect(seedOf(await editor.run())).toBe(4711);
     // What is open is never replaced.
